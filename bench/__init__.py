@@ -1,0 +1,3 @@
+"""subjectbench: benchmark and evaluation harness for subject-driven image generation."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,181 @@
+"""What adapters see: the words of the benchmark as small frozen types and protocols.
+
+Importing this module imports no torch; tensors appear in annotations only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.identity import identity, seed_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    Embeddings = NDArray[np.float32]
+
+Scope = Literal["none", "subject", "corpus"]
+
+
+class Frozen(BaseModel):
+    """A specification: immutable, hashable by content, closed to unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of the canonical JSON."""
+        return identity(self.model_dump(mode="json"))
+
+
+class Subject(Frozen):
+    """A thing to be kept.
+
+    ``references`` are file names inside the subject's directory, in the suite's order.
+    """
+
+    directory: str
+    class_noun: str
+    descriptive_name: str
+    live: bool
+    references: tuple[str, ...]
+
+
+class Case(Frozen):
+    """One question. Identity and noise depend on nothing else: not on batch, rank, order, machine."""
+
+    suite: str
+    subject: str
+    prompt_index: int
+    prompt: str
+    """The text given to the method and to CLIP-T, the subject's name filled in."""
+    name: str
+    """The subject's name inside the prompt."""
+    reference: str
+    """File name of the input reference."""
+    seed: int
+
+    @property
+    def noise_seed(self) -> int:
+        """Seed of this case's own generator."""
+        return seed_of(self.suite, self.subject, self.prompt_index, self.seed)
+
+    @property
+    def file(self) -> str:
+        """Where the image lies inside a run's ``images/``."""
+        return f"{self.subject}/{self.prompt_index:02d}-{self.seed}.png"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A case with its reference photograph opened, as a method receives it."""
+
+    case: Case
+    reference: Image
+
+
+class Progress(Protocol):
+    """Told how far long work has come; draws a bar on a terminal, keeps quiet elsewhere."""
+
+    def __call__(self, title: str, done: int, total: int) -> None: ...
+
+
+def silent(title: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a training may write.
+
+    ``folder``: this run's checkpoints; ``cache``: things other runs may reuse, keyed by identity;
+    ``log``: one JSON-able mapping per event.
+    """
+
+    folder: Path
+    cache: Path
+    log: Callable[[Mapping[str, Any]], None]
+    progress: Progress = silent
+
+
+class Method(Protocol):
+    """An adapter: how one method is trained and how it draws.
+
+    Instances are made as ``Factory(backbone, options)``; see ``bench.methods.sfo`` for one.
+    """
+
+    name: str
+    revision: int
+    """Raised whenever the method's images change for the same options."""
+    scope: Scope
+
+    def train(self, workspace: Workspace) -> None:
+        """Train, resume a training, or load what an earlier one left. Called before generate."""
+
+    def generate(self, questions: Sequence[Question]) -> list[Image]:
+        """One RGB image per question, each from its own noise generator."""
+        ...
+
+
+class Encoder(Protocol):
+    """Model, weights and preprocessing under one name."""
+
+    name: str
+    digest: str
+    """SHA-256 of the weights; part of the identity of every number made with them."""
+
+    def encode_images(self, images: Sequence[Image]) -> Embeddings:
+        """(N, D) float32 rows of unit length."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        """(N, D) float32 rows of unit length; UserError for encoders without a text tower."""
+        ...
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a metric may look at for one generated image: embeddings of unit length."""
+
+    image: Embeddings
+    """(D,)"""
+    references: Embeddings
+    """(R, D) the references that the protocol counts."""
+    text: Embeddings | None
+    """(D,) the prompt, for metrics with ``needs_text``."""
+
+
+class Metric(Protocol):
+    """Embeddings to one number per image."""
+
+    name: str
+    version: int
+    higher_is_better: bool
+    unit: str
+    needs_text: bool
+
+    def score(self, item: Scored) -> float: ...
+
+
+class Row(Frozen):
+    """One number about one image."""
+
+    subject: str
+    prompt_index: int
+    prompt: str
+    seed: int
+    metric: str
+    value: float
+    image_sha256: str
+
+
+def rows_identity(rows: Iterable[Row]) -> str:
+    """Identity of a set of rows, whatever their order."""
+    return identity(sorted(row.identity for row in rows))

@@ -1,0 +1,66 @@
+"""Names to "module:attribute" strings, loaded on first use; other packages add theirs.
+
+A package adds a method by an entry point in the group ``bench.methods`` (likewise
+``bench.metrics``, ``bench.encoders``, ``bench.backbones``) or, inside one process, by
+``registry.add``. Built-in names win over entry points; a clash is an error.
+"""
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from bench.errors import UserError, unknown
+
+Kind = Literal["method", "metric", "encoder", "backbone"]
+
+BUILT_IN: dict[Kind, dict[str, str]] = {
+    "method": {
+        "sft-base": "bench.methods.sft_base:SftBase",
+        "sfo": "bench.methods.sfo:Sfo",
+    },
+    "metric": {
+        "dino": "bench.metrics.dino:Dino",
+        "clip_i": "bench.metrics.clip_i:ClipI",
+        "clip_t": "bench.metrics.clip_t:ClipT",
+    },
+    "encoder": {
+        "dino-vits16": "bench.metrics.encoders:dino_vits16",
+        "clip-vitb32-openai": "bench.metrics.encoders:clip_vitb32_openai",
+        "mini-dino": "bench.metrics.mini_encoders:mini_dino",
+        "mini-clip": "bench.metrics.mini_encoders:mini_clip",
+    },
+    "backbone": {
+        "mini": "bench.methods.backbones.mini:load",
+        "flux-dev": "bench.methods.backbones.flux_dev:load",
+    },
+}
+_added: dict[Kind, dict[str, str]] = {kind: {} for kind in BUILT_IN}
+
+
+def add(kind: Kind, name: str, target: str) -> None:
+    """Register ``target`` ("module:attribute") under a name that nothing else has."""
+    if name in names(kind):
+        raise UserError(f"The {kind} '{name}' is registered already; choose another name.")
+    _added[kind][name] = target
+
+
+def names(kind: Kind) -> dict[str, str]:
+    """Every known name with its target; nothing is imported."""
+    known = {**BUILT_IN[kind], **_added[kind]}
+    for entry in entry_points(group=f"bench.{kind}s"):
+        if entry.name in known and known[entry.name] != entry.value:
+            raise UserError(
+                f"Two packages register the {kind} '{entry.name}' ({known[entry.name]} and "
+                f"{entry.value}); uninstall one of them."
+            )
+        known[entry.name] = entry.value
+    return known
+
+
+def load(kind: Kind, name: str) -> Any:
+    """Import what a name stands for. UserError for unknown names."""
+    known = names(kind)
+    if name not in known:
+        raise unknown(kind, name, known)
+    module, _, attribute = known[name].partition(":")
+    return getattr(import_module(module), attribute)
