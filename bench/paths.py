@@ -1,0 +1,31 @@
+"""Where things lie: what ships with the package, and what is kept for the user."""
+
+import os
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+import bench
+
+
+def home() -> Path:
+    """The user's own folder: ``$SUBJECTBENCH_HOME``, or the platform's cache folder."""
+    chosen = os.environ.get("SUBJECTBENCH_HOME")
+    return Path(chosen).expanduser().absolute() if chosen else user_cache_path("subjectbench")
+
+
+def datasets_folder() -> Path:
+    """Where the suites are specified."""
+    return _shipped("datasets")
+
+
+def leaderboards_folder() -> Path:
+    """Where the boards are."""
+    return _shipped("leaderboards")
+
+
+def _shipped(name: str) -> Path:
+    """A data folder as an installed package carries it, else as it stands in the repository."""
+    package = Path(bench.__file__).parent
+    packaged = package / "_data" / name
+    return packaged if packaged.is_dir() else package.parent / name

@@ -1,0 +1,217 @@
+"""Suites as read from ``datasets/<name>/<version>/``, and their reference images."""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.api import Frozen, Subject
+from bench.errors import UserError, unknown
+from bench.identity import file_digest
+from bench.paths import datasets_folder, home
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class ImageFile(Frozen):
+    """A reference image: ``path`` is ``<subject>/<file>``.
+
+    ``sha256`` and ``bytes`` are of the file, or of the raw RGB pixels where the suite draws it.
+    """
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+class World(Frozen):
+    """Which subjects of the procedural world a drawn suite asks about."""
+
+    seed: int
+    split: Literal["train", "validation", "test"]
+    count: int
+
+
+class Suite(Frozen):
+    """A benchmark: who is asked for, in which prompts, and what the subjects really look like.
+
+    Prompts are templates with one ``{}`` where the subject's name stands.
+    """
+
+    name: str
+    version: int
+    title: str
+    source: Literal["files", "mini"]
+    default_backbone: str
+    headline: str
+    licence: str
+    citation: str
+    world: World | None
+    subjects: tuple[Subject, ...]
+    prompts_object: tuple[str, ...]
+    prompts_live: tuple[str, ...]
+    images: tuple[ImageFile, ...]
+
+    @property
+    def key(self) -> str:
+        """``name@version``."""
+        return f"{self.name}@{self.version}"
+
+
+def load_suite(key: str) -> Suite:
+    """The suite ``name@version``, or the latest version of ``name``.
+
+    UserError for one that does not exist, is damaged, or is no longer what was frozen.
+    """
+    folders = {f"{folder.parent.name}@{folder.name}": folder for folder in _folders()}
+    return read_suite(folders[pick_version("suite", key, folders)])
+
+
+def list_suites() -> list[Suite]:
+    """Every suite in every version, by name and version."""
+    return [read_suite(folder) for folder in _folders()]
+
+
+def suite_folder(suite: Suite) -> Path:
+    """Where the suite is specified."""
+    return datasets_folder() / suite.name / str(suite.version)
+
+
+def prompts_for(suite: Suite, subject: Subject) -> tuple[str, ...]:
+    """The templates this subject is asked with; a prompt's index counts in them."""
+    return suite.prompts_live if subject.live else suite.prompts_object
+
+
+def open_reference(suite: Suite, subject: Subject, file: str) -> Image:
+    """A reference image as RGB: upright, transparency on white.
+
+    UserError when the data set is missing or the file is not the one the suite was frozen with.
+    """
+    if suite.source == "mini":
+        from bench.mini.suite import render_suite_reference
+
+        return render_suite_reference(suite, subject, file)
+    return _upright(_checked(suite, f"{subject.directory}/{file}"))
+
+
+def image_folder(suite: Suite) -> Path:
+    """Where the suite's image files lie on this machine, once added."""
+    return home() / "data" / suite.name
+
+
+def pick_version(kind: str, wanted: str, keys: Iterable[str]) -> str:
+    """The ``name@version`` among ``keys`` that is wanted; a bare name means its latest version."""
+    versions = {key: int(key.partition("@")[2]) for key in keys}
+    if wanted in versions:
+        return wanted
+    same = [key for key in versions if key.partition("@")[0] == wanted]
+    if not same:
+        named = "@" in wanted
+        raise unknown(kind, wanted, {key if named else key.partition("@")[0] for key in versions})
+    return max(same, key=versions.__getitem__)
+
+
+def read_suite(folder: Path) -> Suite:
+    """The suite in ``<name>/<version>/``, checked against the digest it was frozen with."""
+    try:
+        suite = _parse(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"The suite in {folder} cannot be read ({type(error).__name__}); restore the folder "
+            "from version control or install the package again."
+        ) from error
+    frozen = folder / "digest.txt"
+    if not frozen.exists():
+        raise UserError(
+            f"The suite in {folder} has no digest.txt; if it is new, freeze it with "
+            "bench.suites.freeze, otherwise restore the file."
+        )
+    if frozen.read_text().strip() != suite.identity:
+        raise UserError(
+            f"The suite {suite.key} in {folder} was changed, but a suite is frozen: restore its "
+            f"files, and put the change into a new version ({suite.name}@{suite.version + 1})."
+        )
+    return suite
+
+
+def freeze(folder: Path) -> None:
+    """Write a new suite's digest; UserError when another one is there already."""
+    if not (folder / "digest.txt").exists():
+        (folder / "digest.txt").write_text(_parse(folder).identity + "\n")
+    read_suite(folder)
+
+
+def read_table(path: Path) -> Iterator[dict[str, str]]:
+    """Rows of a tab-separated file; quotation marks are text."""
+    with path.open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def _folders() -> list[Path]:
+    found = (path.parent for path in datasets_folder().glob("*/*/suite.toml"))
+    numbered = (folder for folder in found if folder.name.isdecimal())
+    return sorted(numbered, key=lambda folder: (folder.parent.name, int(folder.name)))
+
+
+def _parse(folder: Path) -> Suite:
+    images = tuple(ImageFile.model_validate(row) for row in read_table(folder / "images.tsv"))
+    return Suite(
+        **{"world": None, **tomllib.loads((folder / "suite.toml").read_text(encoding="utf-8"))},
+        name=folder.parent.name,
+        version=int(folder.name),
+        subjects=tuple(_subject(row, images) for row in read_table(folder / "subjects.tsv")),
+        prompts_object=_lines(folder / "prompts_object.txt"),
+        prompts_live=_lines(folder / "prompts_live.txt"),
+        images=images,
+    )
+
+
+def _subject(row: dict[str, Any], images: tuple[ImageFile, ...]) -> Subject:
+    paths = (image.path.split("/") for image in images)
+    references = tuple(file for directory, file in paths if directory == row["directory"])
+    return Subject(**row, references=references)
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.exists() else ()
+
+
+def _checked(suite: Suite, path: str) -> Path:
+    """The file on this machine, which must be the one the suite was frozen with."""
+    file = image_folder(suite) / path
+    expected = {image.path: image.sha256 for image in suite.images}
+    if path not in expected:
+        raise unknown(f"reference image of {suite.key}", path, expected)
+    if not file.exists():
+        raise UserError(_missing(suite))
+    if file_digest(file) != expected[path]:
+        raise UserError(
+            f"The reference image {file} is not the one of {suite.key}; see what is wrong with "
+            f"'bench data verify {suite.name}' and add the data set again."
+        )
+    return file
+
+
+def _missing(suite: Suite) -> str:
+    megabytes = sum(image.bytes for image in suite.images) / 1e6
+    return (
+        f"The images of {suite.key} are not in {image_folder(suite)}; add your copy with "
+        f"'bench data add {suite.name} DIR' or download it with 'bench data fetch {suite.name}' "
+        f"({megabytes:.0f} MB, {suite.licence})."
+    )
+
+
+def _upright(path: Path) -> Image:
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as stored:
+        image = ImageOps.exif_transpose(stored)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
