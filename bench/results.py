@@ -1,0 +1,280 @@
+"""Results as data: a run's ``row.json`` and ``rows.parquet``, which a measured board row copies."""
+
+import datetime
+import platform
+import re
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from math import isfinite
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, Field, JsonValue, ValidationError
+
+from bench import __version__
+from bench.api import Frozen, Row
+from bench.errors import UserError
+from bench.stats import Estimate, Key, aggregate
+from bench.store import write_atomically
+
+RESULT_FILE = "row.json"
+ROWS_FILE = "rows.parquet"
+MEASURED = "measured"
+"""The folder of a board's measured rows."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.+-]*$")]
+Versioned = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.+-]*@[0-9]+$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+SCHEMA = pa.schema(
+    [
+        ("subject", pa.string()),
+        ("prompt_index", pa.int64()),
+        ("prompt", pa.string()),
+        ("seed", pa.int64()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+        ("image_sha256", pa.string()),
+    ]
+)
+
+
+class Aggregate(Estimate):
+    """One metric over a whole run: the estimate and the definition it is meaningless without."""
+
+    higher_is_better: bool
+    unit: str
+    metric_version: int
+    encoder: Name | None
+    """None for metrics on pixels."""
+    encoder_digest: str | None
+    references: str | None
+    """Which of a subject's photographs count, in the protocol's words; None for metrics of text."""
+
+    @property
+    def definition(self) -> tuple[str, ...]:
+        """What must be equal for two numbers of this metric to be comparable."""
+        return (
+            f"version {self.metric_version}",
+            f"encoder {self.encoder or 'none'}",
+            f"encoder digest {self.encoder_digest or 'none'}",
+            f"references {self.references or 'none'}",
+        )
+
+
+class Environment(Frozen):
+    """What a run was made with, for those who get other numbers."""
+
+    subjectbench: str
+    python: str
+    platform: str
+    device: str
+    dtype: str
+    packages: dict[str, str]
+    """Versions of the declared dependencies that are installed."""
+    git_revision: str | None
+    """Of the checkout, with ``-dirty`` after it for local changes; None outside a checkout."""
+
+    @classmethod
+    def here(cls, device: str, dtype: str) -> Self:
+        """This interpreter and machine; imports none of the packages it names."""
+        return cls(
+            subjectbench=__version__,
+            python=platform.python_version(),
+            platform=platform.platform(),
+            device=device,
+            dtype=dtype,
+            packages=_packages(),
+            git_revision=_git_revision(Path(__file__).parents[1]),
+        )
+
+
+class RunResult(BaseModel):
+    """What a run came to: ``row.json`` in its folder and, unchanged, a measured board row.
+
+    Not a ``Frozen``: its identity is that of the run's specification, not of these fields.
+    """
+
+    model_config = Frozen.model_config
+
+    schema_version: Literal[1] = 1
+    kind: Literal["measured"] = "measured"
+    identity: Digest
+    """Hash of the run's frozen specification; the key on the board."""
+    method: Name
+    method_revision: int
+    options: dict[str, JsonValue]
+    suite: Versioned
+    suite_identity: Digest
+    protocol: Versioned
+    protocol_identity: Digest
+    backbone: Name
+    backbone_digest: str
+    mini_weights: bool
+    """Whether backbone or encoders are the mini world's: comparable inside it only."""
+    n_subjects: int = Field(ge=1)
+    n_prompts: int = Field(ge=1)
+    """Prompts per subject."""
+    n_seeds: int = Field(ge=1)
+    """Images per prompt."""
+    limited: bool
+    """Fewer subjects or seeds than the protocol asks for: never ranked with full runs."""
+    metrics: dict[Name, Aggregate] = Field(min_length=1)
+    """In the protocol's order; the first one ranks."""
+    rows_identity: Digest
+    """``bench.api.rows_identity`` of the rows that ``metrics`` follow from."""
+    environment: Environment
+    date: datetime.date
+
+    @property
+    def folder_name(self) -> str:
+        """What this row's folder on a board is called."""
+        protocol = self.protocol.partition("@")[0]
+        return f"{self.method}-{self.backbone}-{protocol}-{self.identity[:12]}"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run folder or a board row, read."""
+
+    folder: Path
+    result: RunResult
+    rows: tuple[Row, ...]
+
+    def values(self, metric: str) -> dict[Key, float]:
+        """The metric's number for each (subject, prompt, seed)."""
+        rows = (row for row in self.rows if row.metric == metric)
+        return {(row.subject, row.prompt_index, row.seed): row.value for row in rows}
+
+
+def read_measured(folder: Path) -> Measured:
+    """A finished run or a board row.
+
+    UserError when one of its two files is absent or unreadable, or they name different metrics.
+    """
+    for name in (RESULT_FILE, ROWS_FILE):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{folder} has no {name}: give the folder of a finished run, "
+                "or finish it by the same 'bench run' with '--out' set to it."
+            )
+    result = read_result(folder / RESULT_FILE)
+    rows = tuple(read_rows(folder / ROWS_FILE))
+    scored = {row.metric for row in rows}
+    if scored != set(result.metrics):
+        raise UserError(
+            f"{folder}: {RESULT_FILE} tells of {', '.join(sorted(result.metrics))} but {ROWS_FILE} "
+            f"of {', '.join(sorted(scored)) or 'nothing'}; score the run again."
+        )
+    return Measured(folder, result, rows)
+
+
+def estimate(rows: Iterable[Row], metric: str) -> Estimate:
+    """The aggregate of one metric, from rows alone. ValueError when there are none of it."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        if row.metric == metric:
+            values.setdefault(row.subject, []).append(row.value)
+    return aggregate(values)
+
+
+def write_result(result: RunResult, path: Path) -> None:
+    """Write ``row.json``, whole or not at all."""
+    write_atomically(path, result.model_dump_json(indent=2) + "\n")
+
+
+def read_result(path: Path) -> RunResult:
+    """Read ``row.json``. UserError naming the first field that is wrong."""
+    try:
+        return RunResult.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; make the run again.") from error
+    except ValidationError as error:
+        raise UserError(f"{path} is no result of a run: {_first(error)}.") from error
+
+
+def write_rows(rows: Iterable[Row], path: Path) -> None:
+    """Write rows sorted, the same bytes for the same rows, whole or not at all.
+
+    UserError for values that are not finite and for two values of one metric on one image.
+    """
+    listed = _checked(sorted(rows, key=_order), path)
+    table = pa.Table.from_pylist([row.model_dump() for row in listed], schema=SCHEMA)
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer)
+    write_atomically(path, buffer.getvalue().to_pybytes())
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read rows, sorted. UserError when the file is unreadable or holds anything but rows."""
+    try:
+        table = pq.ParquetFile(path).read()
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path} cannot be read as Parquet; score the run again.") from error
+    if set(table.column_names) != set(SCHEMA.names):
+        raise UserError(
+            f"{path} holds the columns {', '.join(table.column_names)} instead of "
+            f"{', '.join(SCHEMA.names)}; score the run again."
+        )
+    try:
+        rows = [Row(**record) for record in table.to_pylist()]
+    except ValidationError as error:
+        raise UserError(f"{path} holds a bad row: {_first(error)}; score it again.") from error
+    return _checked(sorted(rows, key=_order), path)
+
+
+def _order(row: Row) -> tuple[str, int, int, str]:
+    return row.subject, row.prompt_index, row.seed, row.metric
+
+
+def _checked(rows: list[Row], path: Path) -> list[Row]:
+    """Rows of ``path`` in order, each finite and the only one of its metric on its image."""
+    before = None
+    for row in rows:
+        where = f"{row.metric} of {row.subject}, prompt {row.prompt_index}, seed {row.seed}"
+        if not isfinite(row.value):
+            raise UserError(f"{path}: {where} is {row.value}; a score must be finite.")
+        if _order(row) == before:
+            raise UserError(f"{path}: {where} stands twice; score the run again.")
+        before = _order(row)
+    return rows
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{where}: {first['msg']}"
+
+
+def _packages() -> dict[str, str]:
+    try:
+        required = requires("subjectbench") or []
+    except PackageNotFoundError:
+        return {}
+    core = (line for line in required if "extra ==" not in line)
+    names = sorted({match[0] for line in core if (match := re.match(r"[\w.-]+", line))})
+    versions = {name: _version(name) for name in names}
+    return {name: number for name, number in versions.items() if number is not None}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_revision(root: Path) -> str | None:
+    # Without this test a package inside someone else's repository would report that one.
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        told = subprocess.run([*command, "--exclude=*"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return told.stdout.strip()
