@@ -188,7 +188,9 @@ def _chunks(suite: Suite, url: str) -> Iterator[bytes]:
                 yield chunk
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
-        raise UserError(_refused(suite, url, f"cannot be downloaded from {url} ({reason})")) from error
+        raise UserError(
+            _refused(suite, url, f"cannot be downloaded from {url} ({reason})")
+        ) from error
 
 
 def _refused(suite: Suite, url: str, what: str) -> str:

@@ -87,9 +87,7 @@ def _parse(suite: Suite, path: Path) -> Protocol:
     stated: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     inputs = _inputs(suite, path.parent, stated.pop("input_reference"))
     name, version = _order(path)
-    return Protocol(
-        **stated, suite=suite.key, name=name, version=version, input_references=inputs
-    )
+    return Protocol(**stated, suite=suite.key, name=name, version=version, input_references=inputs)
 
 
 def _inputs(suite: Suite, folder: Path, stated: str) -> dict[str, str]:

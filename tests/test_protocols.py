@@ -1,0 +1,145 @@
+"""Protocols are complete, frozen, and say what they are."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UserError
+from bench.protocols import MetricSpec, Protocol, list_protocols, load_protocol, read_protocol
+from bench.suites import Suite, list_suites, load_suite, suite_folder
+
+UNO = Path(__file__).parents[1] / "../shared/data/dreambench/uno_single_reference.tsv"
+
+GOLDEN = {
+    ("dreambench@1", "class-noun@1"): (
+        "1ee125dabee62f4a0273955d470e26c62c9b8b849edcce07566f62c863a9707d"
+    ),
+    ("dreambench@1", "headline@1"): (
+        "87b00a76e73f4e5e220ec17d5e92569fd0250c21ec8696b2e1fb516b1ba8ad74"
+    ),
+    ("dreambench@1", "mini@1"): "23e7c481a4bf2f3c1f991bf8bdabb6afcd38f2eac76b2f77c4af6907681c925e",
+    ("mini@1", "headline@1"): "1a4ef4e195f3407e88b5283108a1255eb1135e0b4c346c7a71f941e6ccd8c4e5",
+    ("mini-validation@1", "headline@1"): (
+        "44abdb5a00ab14fd03dbeff2b327efd9b76f1215dde138c9c8fcb21a308de62c"
+    ),
+}
+
+
+@pytest.fixture
+def dreambench() -> Suite:
+    return load_suite("dreambench@1")
+
+
+def all_protocols() -> list[tuple[Suite, Protocol]]:
+    return [(suite, protocol) for suite in list_suites() for protocol in list_protocols(suite)]
+
+
+def metrics_of(protocol: Protocol) -> list[tuple[str, str]]:
+    return [(spec.metric, spec.encoder) for spec in protocol.metrics]
+
+
+def test_the_protocols_are_the_ones_that_were_frozen() -> None:
+    assert {(p.suite, p.key): p.identity for _, p in all_protocols()} == GOLDEN
+
+
+def test_without_a_name_the_headline_protocol_is_meant(dreambench: Suite) -> None:
+    assert load_protocol(dreambench).key == "headline@1"
+    assert load_protocol(dreambench) == load_protocol(dreambench, "headline@1")
+
+
+def test_the_headline_of_dreambench(dreambench: Suite) -> None:
+    protocol = load_protocol(dreambench)
+    assert protocol.seeds == 4
+    assert protocol.name_in_prompt == "descriptive_name"
+    assert not protocol.mini_weights
+    assert protocol.metrics == (
+        MetricSpec(metric="dino", encoder="dino-vits16", references="all"),
+        MetricSpec(metric="clip_i", encoder="clip-vitb32-openai", references="all"),
+        MetricSpec(metric="clip_t", encoder="clip-vitb32-openai"),
+    )
+
+
+def test_class_noun_differs_from_the_headline_in_the_name_alone(dreambench: Suite) -> None:
+    headline, other = load_protocol(dreambench), load_protocol(dreambench, "class-noun")
+    changed = {"name": "class-noun", "name_in_prompt": "class_noun"}
+    assert other == headline.model_copy(update={**changed, "description": other.description})
+
+
+def test_mini_encoders_are_declared_and_nothing_else_declares_them() -> None:
+    for _, protocol in all_protocols():
+        toys = [encoder.startswith("mini-") for _, encoder in metrics_of(protocol)]
+        assert protocol.mini_weights == any(toys) == all(toys)
+
+
+def test_the_mini_protocol_of_dreambench_says_it_is_no_result(dreambench: Suite) -> None:
+    protocol = load_protocol(dreambench, "mini")
+    assert "never a DreamBench result" in protocol.description
+    assert metrics_of(protocol) == [
+        ("dino", "mini-dino"),
+        ("clip_i", "mini-clip"),
+        ("clip_t", "mini-clip"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["mini", "mini-validation"])
+def test_mini_suites_are_given_the_upright_reference(name: str) -> None:
+    protocol = load_protocol(load_suite(name))
+    assert protocol.seeds == 1 and set(protocol.input_references.values()) == {"00.png"}
+
+
+@pytest.mark.skipif(not UNO.exists(), reason="UNO's list is not here")
+@pytest.mark.parametrize("name", ["headline", "class-noun", "mini"])
+def test_dreambench_inputs_are_the_ones_uno_fixed(dreambench: Suite, name: str) -> None:
+    with UNO.open(newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        fixed = {row["subject"]: row["reference_image"] for row in rows}
+    assert load_protocol(dreambench, name).input_references == fixed
+
+
+@pytest.mark.parametrize(
+    ("suite", "protocol"), all_protocols(), ids=lambda value: value.key.replace("@", "-")
+)
+def test_every_subject_has_an_input_of_its_own(suite: Suite, protocol: Protocol) -> None:
+    assert list(protocol.input_references) == [subject.directory for subject in suite.subjects]
+    for subject in suite.subjects:
+        assert protocol.input_references[subject.directory] in subject.references
+
+
+def test_every_headline_exists() -> None:
+    for suite in list_suites():
+        assert load_protocol(suite).name == suite.headline
+
+
+def test_an_unknown_protocol_is_answered_with_the_nearest_names(dreambench: Suite) -> None:
+    with pytest.raises(UserError, match="protocol of dreambench@1 'headlin': did you mean headli"):
+        load_protocol(dreambench, "headlin")
+    with pytest.raises(UserError, match="'headline@3': did you mean headline@1"):
+        load_protocol(dreambench, "headline@3")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("seeds = 4", 'seeds = "many"', "is wrong at 'seeds'"),
+        ("seeds = 4", "seeds = 4\ncrop = true", "is wrong at 'crop'"),
+        ('references = "all"', 'references = "some"', "is wrong at 'metrics.0.references'"),
+        ("seeds = 4", "seeds = ", "cannot be read"),
+        ('input_reference = "uno_inputs.tsv"\n', "", "cannot be read.*input_reference"),
+        ("uno_inputs.tsv", "none.tsv", "cannot be read.*none.tsv"),
+        ("uno_inputs.tsv", "05.jpg", "names no input reference for backpack_dog"),
+    ],
+)
+def test_a_wrong_protocol_is_one_clear_sentence(
+    dreambench: Suite, tmp_path: Path, old: str, new: str, complaint: str
+) -> None:
+    folder = suite_folder(dreambench) / "protocols"
+    (tmp_path / "uno_inputs.tsv").write_bytes((folder / "uno_inputs.tsv").read_bytes())
+    text = (folder / "headline@1.toml").read_text()
+    path = tmp_path / "headline@1.toml"
+    path.write_text(text)
+    assert read_protocol(dreambench, path) == load_protocol(dreambench)
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=complaint):
+        read_protocol(dreambench, path)
