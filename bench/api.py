@@ -108,13 +108,17 @@ class Workspace:
 class Method(Protocol):
     """An adapter: how one method is trained and how it draws.
 
-    Instances are made as ``Factory(backbone, options)``; see ``bench.methods.sfo`` for one.
+    A registered factory has a class attribute ``Options``, a ``Frozen`` model whose field
+    defaults and descriptions are the documentation, and is called as
+    ``Factory(backbone, options)``. ``bench.methods.sfo`` is one.
     """
 
     name: str
     revision: int
     """Raised whenever the method's images change for the same options."""
     scope: Scope
+    inputs: Mapping[str, str]
+    """Digests of the files that options point to; part of the identity of every image."""
 
     def train(self, workspace: Workspace) -> None:
         """Train, resume a training, or load what an earlier one left. Called before generate."""

@@ -1,18 +1,55 @@
-"""The mini backbone: a tiny FLUX on packed pixels of the procedural world."""
+"""The mini backbone: a tiny FLUX on packed pixels of the procedural world.
+
+``build`` makes it with fresh weights for pre-training, ``load`` reads the shipped ones.
+"""
+
+from pathlib import Path
 
 import torch
 from diffusers import FluxTransformer2DModel
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-PATCH = 4
-SCALE = 1.7  # brings the world's pixels in [-1, 1] to about unit variance
+from bench.errors import UserError
+from bench.identity import file_digest
+from bench.methods.backbones.conditioned import Text
+from bench.methods.backbones.flux import BackboneSpec, FluxBackbone, Generators
+from bench.methods.backbones.mini_text import MiniTextEncoder, tokenize
+from bench.mini.weights import weights_file
+
+BASE, SFT = "mini-base", "mini-sft"
+
+
+class PixelCodec:
+    """Latents are the pixels themselves, at about unit variance."""
+
+    channels, factor, patch = 3, 1, 4
+    scale = 1.7
+
+    def encode(self, images: Tensor, generators: Generators) -> Tensor:
+        return (images * 2 - 1) * self.scale
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return ((latents / self.scale + 1) / 2).clamp(0, 1)
+
+
+class MiniNetworks(nn.Module):
+    """Transformer and text encoder under one roof, for training, averaging and saving."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.transformer = build_transformer()
+        self.text = MiniTextEncoder()
+
+    def encode_prompts(self, prompts: list[str]) -> Text:
+        return Text(*self.text(tokenize(prompts)))
 
 
 def build_transformer() -> FluxTransformer2DModel:
     """FLUX's transformer at a tiny configuration: 3.2 M parameters, no guidance embedding."""
     return FluxTransformer2DModel(
         patch_size=1,
-        in_channels=3 * PATCH * PATCH,
+        in_channels=PixelCodec.channels * PixelCodec.patch**2,
         num_layers=2,
         num_single_layers=3,
         attention_head_dim=32,
@@ -46,23 +83,31 @@ def _open_gates(linear: nn.Linear, gates: tuple[int, ...], chunks: int) -> None:
             linear.bias.chunk(chunks)[gate].fill_(1.0)
 
 
-def pack(images: Tensor) -> Tensor:
-    """Images (B, 3, H, W) in [0, 1] to tokens (B, H/4 * W/4, 48)."""
-    patches = (images * 2 - 1).unfold(2, PATCH, PATCH).unfold(3, PATCH, PATCH)
-    return patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2) * SCALE
+def assemble(networks: MiniNetworks, digest: str, sft: Path | None) -> FluxBackbone:
+    """The backbone around these networks."""
+    spec = BackboneSpec(
+        name="mini",
+        digest=digest,
+        resolution=32,
+        steps=20,
+        guidance=None,
+        corpus="mini-world",
+        batch=16,
+        sft=sft,
+        mini=True,
+    )
+    schedule = {"shift": 1.0, "use_dynamic_shifting": False}
+    return FluxBackbone(
+        spec, networks.transformer, networks.encode_prompts, PixelCodec(), schedule
+    )
 
 
-def unpack(tokens: Tensor) -> Tensor:
-    """Tokens (B, N, 48) of a square image back to (B, 3, H, W), clipped to [0, 1]."""
-    side = round(tokens.shape[1] ** 0.5)
-    patches = (tokens / SCALE).unflatten(1, (side, side)).unflatten(3, (3, PATCH, PATCH))
-    images = patches.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
-    return ((images + 1) / 2).clamp(0, 1)
-
-
-def position_ids(side: int, shift: int = 0) -> Tensor:
-    """Positions (side * side, 3) of a square image's tokens, moved ``shift`` columns."""
-    ids = torch.zeros(side, side, 3)
-    ids[..., 1] = torch.arange(side)[:, None]
-    ids[..., 2] = torch.arange(side)[None, :] + shift
-    return ids.reshape(-1, 3)
+def load() -> FluxBackbone:
+    """The shipped backbone, in fp32 on the CPU, with its SFT adapter."""
+    base, sft = weights_file(BASE), weights_file(SFT)
+    if not base.is_file():
+        raise UserError(f"The mini backbone's weights are not at {base}; reinstall subjectbench.")
+    networks = MiniNetworks()
+    tensors = {name: tensor.float() for name, tensor in load_file(base).items()}
+    networks.load_state_dict(tensors)
+    return assemble(networks.eval(), file_digest(base), sft if sft.is_file() else None)

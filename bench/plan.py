@@ -1,0 +1,159 @@
+"""What is to be done: the cases of a run and the specification that is its identity."""
+
+from typing import Any
+
+from pydantic import JsonValue
+
+from bench import registry
+from bench.api import Case, Frozen, Method, Subject
+from bench.errors import UserError
+from bench.options import resolve
+from bench.protocols import Protocol, list_protocols, load_protocol
+from bench.suites import Suite, load_suite, prompts_for
+
+
+class Request(Frozen):
+    """What the user asked for; None stands for the suite's, or the protocol's, own choice."""
+
+    method: str
+    suite: str
+    protocol: str | None = None
+    backbone: str | None = None
+    options: dict[str, str] = {}
+    limit_subjects: int | None = None
+    seeds: int | None = None
+
+
+class Plan(Frozen):
+    """A request with every name resolved; nothing of it needs weights or images."""
+
+    method: str
+    backbone: str
+    suite: Suite
+    protocol: Protocol
+    options: dict[str, JsonValue]
+    cases: tuple[Case, ...]
+    seeds: int
+    limited: bool
+    """Fewer subjects or seeds than the protocol asks for."""
+    notice: str | None = None
+    """Something the user did not ask for in so many words and has to know."""
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(case.subject for case in self.cases))
+
+
+class Specification(Frozen):
+    """All that the images and the rows of a run follow from."""
+
+    schema_version: int = 1
+    suite: str
+    suite_identity: str
+    protocol: str
+    protocol_identity: str
+    encoders: dict[str, str]
+    """Digests of the encoders' weights."""
+    metrics: dict[str, int]
+    """Versions of the metrics."""
+    method: str
+    method_revision: int
+    options: dict[str, JsonValue]
+    inputs: dict[str, str]
+    backbone: str
+    backbone_digest: str
+    subjects: tuple[str, ...]
+    seeds: int
+
+
+def make_plan(request: Request) -> Plan:
+    """Resolve every name. UserError for unknown ones, with the nearest that exist."""
+    factory = registry.load("method", request.method)
+    suite = load_suite(request.suite)
+    backbone = request.backbone or suite.default_backbone
+    if backbone not in registry.names("backbone"):
+        registry.load("backbone", backbone)  # says which names there are
+    protocol, notice = _protocol(suite, request.protocol, backbone)
+    options = resolve(
+        request.method, factory.Options, factory.overrides.get(backbone, {}), request.options
+    )
+    seeds = _positive("--seeds", request.seeds) or protocol.seeds
+    limit = _positive("--limit-subjects", request.limit_subjects) or len(suite.subjects)
+    return Plan(
+        method=request.method,
+        backbone=backbone,
+        suite=suite,
+        protocol=protocol,
+        options=options.model_dump(mode="json"),
+        cases=make_cases(suite, protocol, suite.subjects[:limit], seeds),
+        seeds=seeds,
+        limited=limit < len(suite.subjects) or seeds < protocol.seeds,
+        notice=notice,
+    )
+
+
+def _protocol(suite: Suite, wanted: str | None, backbone: str) -> tuple[Protocol, str | None]:
+    """The protocol asked for; the mini backbone is judged by mini encoders unless told otherwise."""
+    names = {protocol.name for protocol in list_protocols(suite)}
+    if wanted or backbone != "mini" or "mini" not in names:
+        return load_protocol(suite, wanted), None
+    return load_protocol(suite, "mini"), (
+        f"The backbone is mini, so {suite.key} is scored by the mini encoders (protocol mini): "
+        "this checks the machinery and is no result of the benchmark."
+    )
+
+
+def _positive(flag: str, value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise UserError(f"{flag} is {value}; give a number of at least 1.")
+    return value
+
+
+def make_cases(
+    suite: Suite, protocol: Protocol, subjects: tuple[Subject, ...], seeds: int
+) -> tuple[Case, ...]:
+    """Every question, by subject, prompt and seed."""
+    return tuple(
+        Case(
+            suite=suite.key,
+            subject=subject.directory,
+            prompt_index=index,
+            prompt=template.format(_name(subject, protocol)),
+            name=_name(subject, protocol),
+            reference=protocol.input_references[subject.directory],
+            seed=seed,
+        )
+        for subject in subjects
+        for index, template in enumerate(prompts_for(suite, subject))
+        for seed in range(seeds)
+    )
+
+
+def _name(subject: Subject, protocol: Protocol) -> str:
+    name: str = getattr(subject, protocol.name_in_prompt)
+    return name
+
+
+def specify(
+    plan: Plan, method: Method, backbone_digest: str, encoders: dict[str, str]
+) -> Specification:
+    """The identity-giving specification of a plan, once weights are known."""
+    metrics: dict[str, Any] = {
+        spec.metric: registry.load("metric", spec.metric).version for spec in plan.protocol.metrics
+    }
+    return Specification(
+        suite=plan.suite.key,
+        suite_identity=plan.suite.identity,
+        protocol=plan.protocol.key,
+        protocol_identity=plan.protocol.identity,
+        encoders=encoders,
+        metrics=metrics,
+        method=plan.method,
+        method_revision=method.revision,
+        options=plan.options,
+        inputs=dict(method.inputs),
+        backbone=plan.backbone,
+        backbone_digest=backbone_digest,
+        subjects=plan.subjects,
+        seeds=plan.seeds,
+    )

@@ -1,0 +1,276 @@
+"""A run: train, generate, score, in a folder that a killed run goes on from.
+
+The folder holds manifest.json, checkpoints/, images/, rows.parquet, row.json and log.jsonl. All but
+the log follow from the specification: a resumed run ends with the bytes of an undisturbed one.
+"""
+
+import datetime
+import fcntl
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench import registry
+from bench.api import (
+    Encoder,
+    Frozen,
+    Method,
+    Progress,
+    Question,
+    Workspace,
+    rows_identity,
+    silent,
+)
+from bench.errors import UserError
+from bench.paths import home
+from bench.plan import Plan, Specification, specify
+from bench.results import (
+    RESULT_FILE,
+    ROWS_FILE,
+    Environment,
+    RunResult,
+    read_measured,
+    write_result,
+    write_rows,
+)
+from bench.score import aggregates, score
+from bench.store import ImageStore, write_atomically
+from bench.suites import Suite, open_reference
+
+MANIFEST = "manifest.json"
+STAGES = ("train", "generate", "score")
+
+
+class RunFolder:
+    """The folder of one specification."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.images = ImageStore(folder / "images")
+
+    @property
+    def scored(self) -> bool:
+        return all((self.folder / name).is_file() for name in (RESULT_FILE, ROWS_FILE))
+
+    def claim(self, specification: Specification) -> None:
+        """Take an empty folder, or go on in one of the same specification.
+
+        UserError, and nothing touched, when it belongs to another one.
+        """
+        path = self.folder / MANIFEST
+        content = {"identity": specification.identity, "specification": _plain(specification)}
+        if not path.exists():
+            if self.folder.exists() and any(f.name != ".lock" for f in self.folder.iterdir()):
+                raise UserError(
+                    f"{self.folder} is not empty and holds no run; choose another --out."
+                )
+            write_atomically(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+            return
+        found = _read_manifest(path)
+        if found.get("identity") != specification.identity:
+            raise UserError(
+                f"{self.folder} holds another run ({_difference(found, content)}); choose another "
+                "--out, or give the options of that run to continue it."
+            )
+
+    def log(self, event: Mapping[str, Any]) -> None:
+        """Append an event with its time."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps({"time": now, **event}) + "\n")
+
+    def seconds(self) -> dict[str, float]:
+        """How long each stage took, added up over every time that it ran to its end."""
+        totals = dict.fromkeys(STAGES, 0.0)
+        path = self.folder / "log.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        for line in lines:
+            event = _parsed(line)
+            if event.get("event") == "stage" and event.get("stage") in totals:
+                totals[event["stage"]] += float(event["seconds"])
+        return {stage: round(total, 1) for stage, total in totals.items()}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.log({"event": "stage", "stage": name, "seconds": time.monotonic() - began})
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """No two processes work in one folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"Another process works in {self.folder}; wait for it, or choose another --out."
+                ) from error
+            yield
+
+
+def execute(plan: Plan, out: Path | None, progress: Progress = silent) -> tuple[Path, RunResult]:
+    """Do what is left of a plan; returns the run's folder and its result.
+
+    Everything that can be missing (data, weights) is looked for before anything long begins.
+    """
+    open_reference(plan.suite, plan.suite.subjects[0], plan.cases[0].reference)
+    encoders = _encoders(plan)
+    backbone = registry.load("backbone", plan.backbone)()
+    factory = registry.load("method", plan.method)
+    method = factory(backbone, factory.Options.model_validate(plan.options))
+    digests = {name: encoder.digest for name, encoder in encoders.items()}
+    specification = specify(plan, method, backbone.spec.digest, digests)
+    folder = RunFolder(out or default_folder(plan, specification))
+    with folder.locked():
+        folder.claim(specification)
+        folder.images.verify()
+        if folder.scored and _complete(plan, folder):
+            return folder.folder, read_measured(folder.folder).result
+        _train_and_generate(plan, method, backbone.spec.batch, folder, progress)
+        environment = Environment.here(str(backbone.device), str(backbone.dtype).split(".")[-1])
+        mini = backbone.spec.mini or plan.protocol.mini_weights
+        return folder.folder, _score(plan, specification, mini, environment, folder, progress)
+
+
+def default_folder(plan: Plan, specification: Specification) -> Path:
+    """``runs/<suite>/<method>-<backbone>-<identity>`` under the working directory."""
+    name = f"{plan.method}-{plan.backbone}-{specification.identity[:12]}"
+    return Path("runs") / plan.suite.key / name
+
+
+def _train_and_generate(
+    plan: Plan, method: Method, batch: int, folder: RunFolder, progress: Progress
+) -> None:
+    if _complete(plan, folder):
+        return
+    workspace = Workspace(folder.folder / "checkpoints", home() / "cache", folder.log, progress)
+    with folder.stage("train"):
+        method.train(workspace)
+    with folder.stage("generate"):
+        _generate(plan, method, batch, folder, progress)
+
+
+def _generate(
+    plan: Plan, method: Method, batch: int, folder: RunFolder, progress: Progress
+) -> None:
+    """Images in fixed groups: a group is drawn whole, so that resuming changes no image."""
+    references = References(plan.suite)
+    for start in range(0, len(plan.cases), batch):
+        cases = plan.cases[start : start + batch]
+        files = [case.file for case in cases]
+        if not folder.images.has_all(files):
+            questions = [Question(c, references(c.subject)[c.reference]) for c in cases]
+            folder.images.put_all(dict(zip(files, method.generate(questions), strict=True)))
+        progress("generate", start + len(cases), len(plan.cases))
+
+
+def _score(
+    plan: Plan,
+    specification: Specification,
+    mini_weights: bool,
+    environment: Environment,
+    folder: RunFolder,
+    progress: Progress,
+) -> RunResult:
+    store = folder.images
+    images = [(case, store.path(case.file), store.digests[case.file]) for case in plan.cases]
+    with folder.stage("score"):
+        rows = score(images, References(plan.suite), plan.protocol, progress)
+        write_rows(rows, folder.folder / ROWS_FILE)
+    result = RunResult(
+        identity=specification.identity,
+        method=plan.method,
+        method_revision=specification.method_revision,
+        options=plan.options,
+        suite=plan.suite.key,
+        suite_identity=plan.suite.identity,
+        protocol=plan.protocol.key,
+        protocol_identity=plan.protocol.identity,
+        backbone=plan.backbone,
+        backbone_digest=specification.backbone_digest,
+        mini_weights=mini_weights,
+        n_subjects=len(plan.subjects),
+        n_prompts=len({case.prompt_index for case in plan.cases}),
+        n_seeds=plan.seeds,
+        limited=plan.limited,
+        metrics=aggregates(rows, plan.protocol),
+        rows_identity=rows_identity(rows),
+        environment=environment,
+        date=datetime.datetime.now(datetime.UTC).date(),
+    )
+    write_result(result, folder.folder / RESULT_FILE)
+    return result
+
+
+class References:
+    """A suite's reference images by subject, each opened once."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        self._subjects = {subject.directory: subject for subject in suite.subjects}
+        self._opened: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, directory: str) -> dict[str, Any]:
+        if directory not in self._opened:
+            subject = self._subjects[directory]
+            self._opened[directory] = {
+                file: open_reference(self.suite, subject, file) for file in subject.references
+            }
+        return self._opened[directory]
+
+
+def _encoders(plan: Plan) -> dict[str, Encoder]:
+    names = dict.fromkeys(spec.encoder for spec in plan.protocol.metrics)
+    return {name: registry.load("encoder", name)() for name in names}
+
+
+def _complete(plan: Plan, folder: RunFolder) -> bool:
+    return folder.images.has_all([case.file for case in plan.cases])
+
+
+def _plain(model: Frozen) -> dict[str, Any]:
+    plain: dict[str, Any] = model.model_dump(mode="json")
+    return plain
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged; choose another --out.") from error
+    return manifest
+
+
+def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """The first things in which two manifests differ, in words."""
+    theirs, ours = found.get("specification", {}), wanted["specification"]
+    differing = []
+    for key in ours:
+        if isinstance(ours[key], dict) and isinstance(theirs.get(key), dict):
+            inner = sorted(ours[key].keys() | theirs[key].keys())
+            differing += [
+                f"{k}: {theirs[key].get(k)} there, {ours[key].get(k)} here"
+                for k in inner
+                if theirs[key].get(k) != ours[key].get(k)
+            ]
+        elif theirs.get(key) != ours[key]:
+            differing.append(f"{key}: {_short(theirs.get(key))} there, {_short(ours[key])} here")
+    return "; ".join(differing[:3]) or "another version of the manifest"
+
+
+def _short(value: Any) -> str:
+    return f"{len(value)} of them" if isinstance(value, list) else str(value)
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    """An event of the log; a line torn by a kill tells nothing."""
+    try:
+        event: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return {}
+    return event

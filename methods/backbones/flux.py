@@ -1,0 +1,180 @@
+"""The FLUX family: one backbone class for flux-dev and for mini, made of exchangeable parts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+from torch import Tensor, nn
+
+from bench.methods.backbones import lora
+from bench.methods.backbones.conditioned import OFF, Branch, Text, Weights, velocity
+
+Generators = Sequence[torch.Generator]
+
+
+class Codec(Protocol):
+    """Images (B, 3, H, W) in [0, 1] to latents (B, C, H / factor, W / factor) and back."""
+
+    channels: int
+    factor: int
+    patch: int
+
+    def encode(self, images: Tensor, generators: Generators) -> Tensor: ...
+    def decode(self, latents: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """What a backbone is by default.
+
+    ``resolution``: side of its square images in pixels; ``steps`` and ``guidance``: how it is
+    sampled (guidance None where the network has no guidance embedding); ``corpus``: what
+    corpus-wide methods train on; ``batch``: images drawn together; ``sft``: an SFT adapter that comes with it; ``mini``: trained on
+    the procedural world only, so no figure made with it says anything about photographs.
+    """
+
+    name: str
+    digest: str
+    resolution: int
+    steps: int
+    guidance: float | None
+    corpus: str
+    batch: int
+    sft: Path | None = None
+    mini: bool = False
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An encoded prompt and the packed latents (B, N, C) of a reference, or None."""
+
+    text: Text
+    reference: Tensor | None
+
+
+def pack(latents: Tensor, patch: int) -> Tensor:
+    """(B, C, H, W) to tokens (B, H/patch * W/patch, C * patch * patch), as FluxPipeline packs."""
+    patches = latents.unfold(2, patch, patch).unfold(3, patch, patch)
+    return patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
+
+
+def unpack(tokens: Tensor, patch: int) -> Tensor:
+    """The inverse of ``pack`` for square images."""
+    side = round(tokens.shape[1] ** 0.5)
+    patches = tokens.unflatten(1, (side, side)).unflatten(3, (-1, patch, patch))
+    return patches.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+
+
+def position_ids(side: int, shift: int = 0) -> Tensor:
+    """Positions (side * side, 3) of a square image's tokens, moved ``shift`` columns."""
+    ids = torch.zeros(side, side, 3)
+    ids[..., 1] = torch.arange(side)[:, None]
+    ids[..., 2] = torch.arange(side)[None, :] + shift
+    return ids.reshape(-1, 3)
+
+
+class FluxBackbone:
+    """A transformer, a prompt encoder, a codec and a schedule; objectives know nothing more."""
+
+    def __init__(
+        self,
+        spec: BackboneSpec,
+        transformer: FluxTransformer2DModel,
+        encode_prompts: Callable[[list[str]], Text],
+        codec: Codec,
+        schedule: dict[str, Any],
+    ) -> None:
+        self.spec, self.transformer, self.codec = spec, transformer.eval(), codec
+        self._encode_prompts, self._schedule = encode_prompts, schedule
+        lora.freeze(transformer)
+        self._side = spec.resolution // (codec.factor * codec.patch)
+
+    @property
+    def device(self) -> torch.device:
+        return self.transformer.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.transformer.dtype
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: list[str]) -> Text:
+        return self._encode_prompts(prompts)
+
+    @torch.no_grad()
+    def encode_images(self, images: Tensor, generators: Generators) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] to tokens (B, N, C); one generator per image."""
+        latents = self.codec.encode(images.to(self.device), generators)
+        return pack(latents, self.codec.patch).to(self.dtype)
+
+    @torch.no_grad()
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Tokens to images (B, 3, H, W) in [0, 1], on the CPU."""
+        return self.codec.decode(unpack(tokens, self.codec.patch)).float().cpu()
+
+    def noise(self, generators: Generators) -> Tensor:
+        """Standard normal tokens, each image's from its own (CPU) generator."""
+        side = self._side * self.codec.patch
+        shape = (1, self.codec.channels, side, side)
+        draws = [torch.randn(shape, generator=generator) for generator in generators]
+        return pack(torch.cat(draws), self.codec.patch).to(self.device, self.dtype)
+
+    def predict(
+        self,
+        x: Tensor,
+        t: Tensor,
+        condition: Condition,
+        weights: Weights = OFF,
+        guidance: float = 1.0,
+    ) -> Tensor:
+        """Velocity (B, N, C) at x_t, t (B,) in [0, 1].
+
+        The reference stands to the left of the image at timestep 0, and the adapters named in
+        ``weights`` act on its tokens alone (OminiControl).
+        """
+        ids = position_ids(self._side).to(x.device)
+        branches = [Branch(x, ids, t, self._guidance(t, guidance))]
+        if condition.reference is not None:
+            left = position_ids(self._side, shift=-self._side).to(x.device)
+            clean = torch.zeros_like(t)
+            branches.append(
+                Branch(condition.reference, left, clean, self._guidance(t, 1.0), weights)
+            )
+        return velocity(self.transformer, condition.text, branches)[0]
+
+    def _guidance(self, t: Tensor, scale: float) -> Tensor | None:
+        return torch.full_like(t, scale) if self.spec.guidance is not None else None
+
+    def schedule(self, steps: int) -> FlowMatchEulerDiscreteScheduler:
+        """The sampler's schedule, as FluxPipeline sets it."""
+        scheduler = FlowMatchEulerDiscreteScheduler.from_config(self._schedule)
+        sigmas = torch.linspace(1, 1 / steps, steps).tolist()
+        mu = calculate_shift(
+            self._side**2,
+            scheduler.config.base_image_seq_len,
+            scheduler.config.max_image_seq_len,
+            scheduler.config.base_shift,
+            scheduler.config.max_shift,
+        )
+        scheduler.set_timesteps(
+            sigmas=sigmas,
+            mu=mu if scheduler.config.use_dynamic_shifting else None,
+            device=self.device,
+        )
+        return scheduler
+
+    def add_adapter(self, name: str, rank: int, seed: int) -> None:
+        lora.add_adapter(self.transformer, name, rank, seed)
+
+    def adapter_parameters(self, name: str) -> dict[str, nn.Parameter]:
+        return lora.adapter_parameters(self.transformer, name)
+
+    def save_adapter(self, name: str, path: Path) -> None:
+        lora.save_adapter(self.transformer, name, path)
+
+    def load_adapter(self, name: str, path: Path) -> None:
+        lora.load_adapter(self.transformer, name, path)

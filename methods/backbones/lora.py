@@ -1,0 +1,87 @@
+"""LoRA adapters on FLUX's transformer, kept by PEFT and applied by ``conditioned.velocity``.
+
+Which adapters act is an argument of every call, so PEFT's own notion of active adapters, and the
+``requires_grad`` that comes with it, play no part here.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from diffusers import FluxTransformer2DModel
+from peft import LoraConfig, get_peft_model_state_dict
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from bench.errors import UserError
+from bench.store import write_atomically
+
+TARGETS = (
+    r"x_embedder"
+    r"|transformer_blocks\.\d+\.(norm1\.linear|attn\.to_[qkv]|attn\.to_out\.0|ff\.net\.2)"
+    r"|single_transformer_blocks\.\d+\.(norm\.linear|proj_mlp|proj_out|attn\.to_[qkv])"
+)
+"""The layers that OminiControl adapts: the image stream's, never the text stream's."""
+
+
+def add_adapter(transformer: FluxTransformer2DModel, name: str, rank: int, seed: int) -> None:
+    """Put a fresh adapter beside what is there: alpha = rank, A gaussian, B zero, fp32."""
+    config = LoraConfig(
+        r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=TARGETS
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        transformer.add_adapter(config, adapter_name=name)
+    for parameter in adapter_parameters(transformer, name).values():
+        parameter.data = parameter.data.float()
+    freeze(transformer)
+
+
+def adapter_parameters(transformer: FluxTransformer2DModel, name: str) -> dict[str, nn.Parameter]:
+    """The weights of one adapter by their full names."""
+    return {
+        path: parameter
+        for path, parameter in transformer.named_parameters()
+        if path.endswith((f".lora_A.{name}.weight", f".lora_B.{name}.weight"))
+    }
+
+
+def freeze(transformer: FluxTransformer2DModel) -> None:
+    transformer.requires_grad_(False)
+
+
+def save_adapter(transformer: FluxTransformer2DModel, name: str, path: Path) -> None:
+    """Write one adapter as safetensors that ``FluxPipeline.load_lora_weights`` reads."""
+    tensors = {
+        f"transformer.{key}": value.detach().cpu().contiguous()
+        for key, value in get_peft_model_state_dict(transformer, adapter_name=name).items()
+    }
+    config = transformer.peft_config[name].to_dict()
+    config = {key: sorted(v) if isinstance(v, set) else v for key, v in config.items()}
+    packed = {f"transformer.{key}": value for key, value in config.items()}
+    metadata = {"format": "pt", "lora_adapter_metadata": json.dumps(packed, sort_keys=True, default=str)}
+    write_atomically(path, save(tensors, metadata))
+
+
+def load_adapter(transformer: FluxTransformer2DModel, name: str, path: Path) -> None:
+    """Read an adapter that ``save_adapter``, diffusers or OminiControl wrote.
+
+    UserError when the file is missing, damaged, or made for another network.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            keys = set(file.keys())
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"Cannot read the adapter {path} ({error}); check the path.") from error
+    if not any(key.startswith("transformer.") and "lora_A" in key for key in keys):
+        raise UserError(f"{path} holds no LoRA for a FLUX transformer; give another file.")
+    try:
+        transformer.load_lora_adapter(
+            path.parent, weight_name=path.name, adapter_name=name, local_files_only=True
+        )
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"{path} does not fit this backbone ({error}).") from error
+    for parameter in adapter_parameters(transformer, name).values():
+        parameter.data = parameter.data.float()
+    freeze(transformer)

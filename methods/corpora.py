@@ -1,0 +1,47 @@
+"""What corpus-wide methods train on: triplets of (reference, prompt, target)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from PIL import Image
+
+from bench.errors import unknown
+
+
+@dataclass(frozen=True)
+class Triplet:
+    """The subject alone, a prompt, and the same subject as the prompt says.
+
+    ``item`` names the subject in a generic prompt ("a photo of {item}").
+    """
+
+    reference: Image.Image
+    target: Image.Image
+    prompt: str
+    item: str
+
+
+class Corpus(Protocol):
+    """An indexed set of triplets; ``identity`` changes whenever a triplet does."""
+
+    identity: str
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> Triplet: ...
+
+
+def load_corpus(name: str) -> Corpus:
+    """A corpus by name. UserError for unknown names and for data that is not there."""
+    if name == "mini-world":
+        from bench.methods.mini_corpus import MiniWorld
+
+        return MiniWorld()
+    if name == "subjects200k":
+        from bench.methods.subjects200k import Subjects200K
+
+        return Subjects200K.from_home()
+    raise unknown("corpus", name, CORPORA)
+
+
+CORPORA: Sequence[str] = ("mini-world", "subjects200k")

@@ -1,0 +1,169 @@
+"""One training loop for every network here: resumable, logged, with optional averaging.
+
+A batch depends on (seed, step) alone, so a training that was killed and resumed ends with the
+very weights of an undisturbed one.
+"""
+
+import contextlib
+import io
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from prodigyopt import Prodigy
+from torch import Tensor, nn
+
+from bench.api import Progress, silent
+from bench.errors import UserError
+from bench.store import write_atomically
+
+Loss = Callable[[int, torch.Generator], tuple[Tensor, Mapping[str, float]]]
+"""(micro-step, generator) to a loss and the figures to log beside it."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and how fast.
+
+    The rate is constant after ``warmup`` steps and falls linearly to zero over the last ``decay``
+    of them. ``lr`` is a factor on Prodigy's own estimate, or AdamW's rate. ``accumulate``: losses
+    per optimiser step. ``ema`` 0 keeps the last weights.
+    """
+
+    steps: int
+    optimiser: Literal["adamw", "prodigy"] = "adamw"
+    lr: float = 1e-3
+    d0: float = 1e-6
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup: int = 0
+    decay: float = 0.0
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    accumulate: int = 1
+    ema: float = 0.0
+    save_every: int = 50
+    log_every: int = 10
+    bf16: bool = False
+
+
+def rate(recipe: Recipe, step: int) -> float:
+    """The learning rate at a step, as a fraction of the peak."""
+    warm = min(1.0, (step + 1) / max(1, recipe.warmup))
+    left = (recipe.steps - step) / max(1.0, recipe.decay * recipe.steps)
+    return min(warm, left, 1.0)
+
+
+def make_optimiser(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """AdamW, or Prodigy with OminiControl's settings."""
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(
+            parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay
+        )
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its settings
+        return Prodigy(
+            parameters,
+            lr=recipe.lr,
+            betas=recipe.betas,
+            d0=recipe.d0,
+            weight_decay=recipe.weight_decay,
+            use_bias_correction=True,
+            safeguard_warmup=True,
+        )
+
+
+class Training:
+    """A training in a folder: ``state.pt`` is its newest checkpoint."""
+
+    def __init__(
+        self, parameters: dict[str, nn.Parameter], recipe: Recipe, folder: Path, seed: int
+    ) -> None:
+        self.parameters, self.recipe, self.folder, self.seed = parameters, recipe, folder, seed
+        self.optimiser = make_optimiser(recipe, list(parameters.values()))
+        self.average = {name: value.detach().clone() for name, value in parameters.items()}
+        self.step, self.seconds = 0, 0.0
+        for parameter in parameters.values():
+            parameter.requires_grad_(True)
+        self._resume()
+
+    def run(
+        self,
+        loss_of: Loss,
+        log: Callable[[Mapping[str, Any]], None],
+        progress: Progress = silent,
+        title: str = "train",
+    ) -> dict[str, Tensor]:
+        """Train to the end; returns the averaged (or last) weights by name."""
+        began = time.monotonic() - self.seconds
+        while self.step < self.recipe.steps:
+            figures = self._one_step(loss_of)
+            self.step += 1
+            self.seconds = time.monotonic() - began
+            if self.step % self.recipe.log_every == 1 or self.step == self.recipe.steps:
+                log({"event": title, "step": self.step, **figures})
+            if self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps:
+                self._save()
+            progress(title, self.step, self.recipe.steps)
+        for parameter in self.parameters.values():
+            parameter.requires_grad_(False)
+        if not self.recipe.ema:
+            return {name: value.detach().clone() for name, value in self.parameters.items()}
+        return self.average
+
+    def _one_step(self, loss_of: Loss) -> dict[str, float]:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.lr * rate(self.recipe, self.step)
+        self.optimiser.zero_grad(set_to_none=True)
+        figures: dict[str, float] = {}
+        for micro in range(self.recipe.accumulate):
+            index = self.step * self.recipe.accumulate + micro
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
+                loss, extra = loss_of(index, generator)
+            (loss / self.recipe.accumulate).backward()  # type: ignore[no-untyped-call]
+            for name, value in {"loss": loss.item(), **extra}.items():
+                figures[name] = figures.get(name, 0.0) + value / self.recipe.accumulate
+        torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), self.recipe.clip)
+        self.optimiser.step()
+        self._update_average()
+        return figures
+
+    def _update_average(self) -> None:
+        if not self.recipe.ema:
+            return
+        keep = min(self.recipe.ema, (self.step + 1) / (self.step + 10))
+        with torch.no_grad():
+            for name, value in self.parameters.items():
+                self.average[name].lerp_(value, 1 - keep)
+
+    def _save(self) -> None:
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "weights": {name: value.detach() for name, value in self.parameters.items()},
+            "average": self.average if self.recipe.ema else {},
+            "optimiser": self.optimiser.state_dict(),
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomically(self.folder / "state.pt", buffer.getvalue())
+
+    def _resume(self) -> None:
+        path = self.folder / "state.pt"
+        if not path.exists():
+            return
+        try:
+            state = torch.load(path, weights_only=True, map_location="cpu")
+        except (RuntimeError, EOFError, OSError, ValueError) as error:
+            raise UserError(
+                f"The checkpoint {path} cannot be read ({error}); delete it to train anew."
+            ) from error
+        with torch.no_grad():
+            for name, value in self.parameters.items():
+                value.copy_(state["weights"][name])
+                if name in state["average"]:
+                    self.average[name].copy_(state["average"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
