@@ -24,6 +24,7 @@ from bench.suites import (
     pick_version,
     prompts_for,
     read_suite,
+    read_table,
     suite_folder,
 )
 
@@ -124,6 +125,12 @@ def test_quotation_marks_in_descriptive_names_are_kept() -> None:
     assert names["berry_bowl"].descriptive_name == "'Bon appetit' bowl"
     assert names["clock"].descriptive_name == "number '3' clock"
     assert names["poop_emoji"].class_noun == names["poop_emoji"].descriptive_name == "toy"
+
+
+def test_tables_take_double_quotation_marks_as_text(tmp_path: Path) -> None:
+    (tmp_path / "names.tsv").write_text('name\tlive\n"the" clock\t0\n"\t1\n')
+    rows = list(read_table(tmp_path / "names.tsv"))
+    assert rows == [{"name": '"the" clock', "live": "0"}, {"name": '"', "live": "1"}]
 
 
 @needs_photographs
