@@ -52,8 +52,8 @@ class Aggregate(Estimate):
     encoder: Name | None
     """None for metrics on pixels."""
     encoder_digest: str | None
-    references: str | None
-    """Which of a subject's photographs count, in the protocol's words; None for metrics of text."""
+    references: str
+    """Which of a subject's photographs count, in the protocol's words; "none" for text."""
 
     @property
     def definition(self) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ class Aggregate(Estimate):
             f"version {self.metric_version}",
             f"encoder {self.encoder or 'none'}",
             f"encoder digest {self.encoder_digest or 'none'}",
-            f"references {self.references or 'none'}",
+            f"references {self.references}",
         )
 
 

@@ -11,19 +11,18 @@ from bench.compare import difference
 from bench.results import MEASURED, RESULT_FILE, Aggregate, Measured, RunResult
 
 EXPLAINED = """\
-Written by `bench board build` from the rows beside it; do not edit.
-Numbers are `mean [low, high]`: the mean over images and its 95 % interval, bootstrapped over
-subjects. Tables are sorted by their first metric; ↑ means that more is better, ↓ that less is;
-r1 is the method's revision, and its link leads to the run's options and environment.
-A row shares the rank of the row above it when the 95 % interval of their paired difference
-includes 0."""
-Line = tuple[str, RunResult]
-"""A row with what stands in its first column."""
-
+Written by `bench board build` from the rows beside it; do not edit. Numbers are
+`mean [low, high]`: the mean over images and its 95 % interval, bootstrapped over subjects.
+Tables are sorted by their first metric; ↑ means that more is better, ↓ that less is. A row shares
+the rank of the row above it when the 95 % interval of their paired difference includes 0. r1 is
+the method's revision; its link leads to the run's options and environment."""
 PARTIAL = (
     "Fewer subjects or seeds than the protocol asks for: not ranked, in the order of the mean."
 )
 MINI = "Mini weights: not comparable with anything outside the mini world."
+
+Line = tuple[str, RunResult]
+"""A row with what stands in its first column."""
 
 
 @dataclass(frozen=True)
@@ -131,19 +130,23 @@ def as_table(title: str, shown: Iterable[Section], extra: RunResult | None = Non
         groups = [_with(extra, [line for group in groups for line in group])]
     results = [result for group in groups for _, result in group]
     metrics = {name: told for result in results for name, told in result.metrics.items()}
-    table = Table(title=title, box=box.SIMPLE_HEAD)
+    table = Table(title=title, box=box.SIMPLE_HEAD, caption_justify="left")
     for number, head in enumerate(_header(metrics)):
         table.add_column(head, justify="left" if number in (1, 2) else "right")
     for group in groups:
         for rank, result in group:
-            marked = extra is not None and result.rows_identity == extra.rows_identity
+            marked = extra is not None and _same(result, extra)
             method = f"{_method(result)}{' (this run)' if marked else ''}"
             cells = map(Text, _cells(rank, method, result, list(metrics)))
             table.add_row(*cells, style="bold" if marked else None)
         table.add_section()
-    notes = [f"{group[0][1].protocol}: {'; '.join(_footnotes(group[0][1]))}" for group in groups]
+    notes = [note for group in groups for note in _captions(group[0][1])]
     table.caption = Text("\n".join(notes))
     return table
+
+
+def _captions(result: RunResult) -> list[str]:
+    return [f"Protocol {result.protocol}", *_footnotes(result)]
 
 
 def _belongs(section: Section, extra: RunResult | None) -> bool:
@@ -151,8 +154,14 @@ def _belongs(section: Section, extra: RunResult | None) -> bool:
 
 
 def _with(extra: RunResult, lines: list[Line]) -> list[Line]:
-    present = extra.rows_identity in {result.rows_identity for _, result in lines}
-    return lines if present else [*lines, ("", extra)]
+    if any(_same(result, extra) for _, result in lines):
+        return lines
+    return [*lines, ("partial" if extra.limited else "", extra)]
+
+
+def _same(one: RunResult, other: RunResult) -> bool:
+    """Whether these are one run with one outcome: elsewhere the same run may come out otherwise."""
+    return (one.identity, one.rows_identity) == (other.identity, other.rows_identity)
 
 
 def _lines(section: Section) -> list[Line]:
@@ -192,6 +201,4 @@ def _definition(told: Aggregate) -> str:
     parts = [f"version {told.metric_version}", told.unit]
     if told.encoder:
         parts.append(f"encoder {told.encoder} ({(told.encoder_digest or 'no digest')[:12]})")
-    if told.references:
-        parts.append(f"references: {told.references}")
-    return ", ".join(parts)
+    return ", ".join([*parts, f"references: {told.references}"])

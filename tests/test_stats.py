@@ -1,0 +1,170 @@
+"""Intervals over subjects and paired tests."""
+
+from itertools import product
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as reference
+
+from bench.stats import Floats, Key, aggregate, paired
+
+numbers = st.floats(-100, 100, allow_nan=False).map(lambda value: round(value, 6))
+clusters = st.dictionaries(
+    st.sampled_from("abcdefgh"), st.lists(numbers, min_size=1, max_size=5), min_size=1
+)
+sides = st.dictionaries(
+    st.tuples(st.sampled_from("abcdef"), st.integers(0, 2), st.integers(0, 1)),
+    st.tuples(numbers, numbers),
+    min_size=1,
+)
+few = settings(max_examples=40, deadline=None)
+
+
+def split(both: dict[Key, tuple[float, float]]) -> tuple[dict[Key, float], dict[Key, float]]:
+    return {key: a for key, (a, _) in both.items()}, {key: b for key, (_, b) in both.items()}
+
+
+def grid(table: Floats) -> dict[Key, float]:
+    """Subjects by prompts to paired values, one seed."""
+    return {(f"s{s:02}", p, 0): float(v) for (s, p), v in np.ndenumerate(table)}
+
+
+class TestAggregate:
+    def test_the_mean_is_over_images_not_over_subjects(self) -> None:
+        told = aggregate({"a": [1.0, 1.0, 1.0], "b": [5.0]})
+        assert (told.mean, told.n, told.n_subjects) == (2.0, 4, 2)
+
+    def test_two_subjects_can_only_be_drawn_in_three_ways(self) -> None:
+        """aa and bb come up in a quarter of the resamples each, so the ends are their means."""
+        assert aggregate({"a": [0.0, 2.0], "b": [4.0, 6.0, 8.0]}).ci95 == (1.0, 6.0)
+
+    def test_one_subject_bounds_nothing(self) -> None:
+        assert aggregate({"a": [1.0, 2.0, 3.0]}).ci95 is None
+
+    def test_agrees_with_scipy_for_one_image_per_subject(self) -> None:
+        values = np.random.default_rng(3).normal(size=12)
+        told = aggregate({f"s{i:02}": [float(value)] for i, value in enumerate(values)})
+        expected = reference.bootstrap(
+            (values,),
+            np.mean,
+            method="percentile",
+            n_resamples=10_000,
+            rng=np.random.default_rng(1),
+        ).confidence_interval
+        assert told.ci95 == pytest.approx((expected.low, expected.high), abs=0.03)
+
+    def test_more_images_of_the_same_subjects_do_not_narrow_it(self) -> None:
+        once = aggregate({"a": [0.1, 0.3], "b": [0.7, 0.5], "c": [0.2, 0.9]})
+        often = aggregate({"a": [0.1, 0.3] * 9, "b": [0.7, 0.5] * 9, "c": [0.2, 0.9] * 9})
+        assert often.ci95 == pytest.approx(once.ci95)
+
+    @few
+    @given(clusters, st.randoms())
+    def test_the_order_of_rows_changes_nothing(
+        self, values: dict[str, list[float]], random: Random
+    ) -> None:
+        subjects = random.sample(sorted(values), len(values))
+        shuffled = {s: random.sample(values[s], len(values[s])) for s in subjects}
+        assert aggregate(shuffled) == aggregate(values)
+
+    @few
+    @given(clusters, numbers)
+    def test_a_shift_of_all_values_shifts_everything(
+        self, values: dict[str, list[float]], shift: float
+    ) -> None:
+        told = aggregate(values)
+        moved = aggregate({s: [value + shift for value in c] for s, c in values.items()})
+        assert moved.mean == pytest.approx(told.mean + shift, abs=1e-9)
+        if told.ci95:
+            assert moved.ci95 == pytest.approx([end + shift for end in told.ci95], abs=1e-9)
+
+    @few
+    @given(clusters)
+    def test_the_interval_stays_within_the_subjects_means(
+        self, values: dict[str, list[float]]
+    ) -> None:
+        means = [sum(cluster) / len(cluster) for cluster in values.values()]
+        low, high = aggregate(values).ci95 or (min(means), max(means))
+        assert min(means) - 1e-9 <= low <= high <= max(means) + 1e-9
+
+    def test_the_interval_covers_the_truth_about_as_often_as_it_says(self) -> None:
+        """30 subjects of 10 images; taking the images for independent, it would be 60 %."""
+        rng = np.random.default_rng(0)
+        covered = 0
+        for _ in range(300):
+            table = rng.normal(scale=0.05, size=(30, 1)) + rng.normal(scale=0.05, size=(30, 10))
+            told = aggregate({f"s{i}": list(row) for i, row in enumerate(table)}, resamples=1000)
+            assert told.ci95 is not None
+            covered += told.ci95[0] <= 0 <= told.ci95[1]
+        assert 0.90 <= covered / 300 <= 0.98
+
+    @pytest.mark.parametrize("values", [{}, {"a": []}, {"a": [float("nan")]}, {"a": [1e400]}])
+    def test_nothing_and_what_is_not_finite_are_refused(
+        self, values: dict[str, list[float]]
+    ) -> None:
+        with pytest.raises(ValueError):
+            aggregate(values)
+
+
+class TestPaired:
+    @few
+    @given(sides)
+    def test_a_run_does_not_differ_from_itself(self, both: dict[Key, tuple[float, float]]) -> None:
+        a, _ = split(both)
+        told = paired(a, dict(reversed(a.items())))
+        assert (told.difference, told.p, told.separable) == (0, 1, False)
+
+    @few
+    @given(sides)
+    def test_swapping_the_sides_turns_the_sign(self, both: dict[Key, tuple[float, float]]) -> None:
+        a, b = split(both)
+        forth, back = paired(a, b), paired(b, a)
+        assert back.difference == -forth.difference
+        assert back.p == pytest.approx(forth.p)
+        if forth.ci95:
+            assert back.ci95 == pytest.approx((-forth.ci95[1], -forth.ci95[0]), abs=1e-9)
+
+    def test_what_both_sides_share_cancels(self) -> None:
+        rng = np.random.default_rng(0)
+        common = rng.normal(scale=10, size=(10, 1))
+        a, b = rng.normal(size=(2, 10, 4))
+        apart, together = paired(grid(a), grid(b)), paired(grid(a + common), grid(b + common))
+        assert together.difference == pytest.approx(apart.difference)
+        assert together.ci95 == pytest.approx(apart.ci95)
+        assert together.p == apart.p
+
+    def test_p_enumerates_every_sign_pattern_up_to_fourteen_subjects(self) -> None:
+        table = np.random.default_rng(5).normal(loc=0.4, size=(9, 3))
+        means = table.mean(axis=1)
+        flipped = [abs(np.mean(means * signs)) for signs in product((1, -1), repeat=9)]
+        expected = np.mean([value >= abs(means.mean()) - 1e-12 for value in flipped])
+        assert paired(grid(table), grid(np.zeros((9, 3)))).p == pytest.approx(expected)
+
+    def test_p_is_near_the_t_test_where_that_holds(self) -> None:
+        table = np.random.default_rng(7).normal(loc=0.03, scale=0.1, size=(40, 5))
+        expected = reference.ttest_1samp(table.mean(axis=1), 0).pvalue
+        assert paired(grid(table), grid(np.zeros((40, 5)))).p == pytest.approx(expected, abs=0.02)
+
+    def test_a_drawn_p_is_never_zero(self) -> None:
+        told = paired(grid(np.ones((30, 2))), grid(np.zeros((30, 2))))
+        assert 0 < told.p < 0.001
+
+    def test_false_alarms_are_as_rare_as_the_level_says(self) -> None:
+        rng = np.random.default_rng(2)
+        zeros = grid(np.zeros((8, 3)))
+        alarms = sum(
+            paired(grid(rng.normal(size=(8, 1)) + rng.normal(size=(8, 3))), zeros, 10).p < 0.05
+            for _ in range(200)
+        )
+        assert alarms / 200 < 0.09
+
+    def test_one_subject_settles_nothing(self) -> None:
+        told = paired(grid(np.ones((1, 5))), grid(np.zeros((1, 5))))
+        assert (told.ci95, told.p, told.separable) == (None, 1, False)
+
+    def test_different_questions_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="different questions"):
+            paired({("a", 0, 0): 1.0}, {("a", 0, 1): 1.0})
