@@ -1,6 +1,8 @@
 """The prompt grammar of the mini world: what a scene is and how it is said."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -54,6 +56,22 @@ class Scene:
         return prompt
 
 
+def scene_of(template: str) -> Scene:
+    """The scene that a template says. ValueError for text outside the grammar."""
+    for scene in _scenes_without_other():
+        if template == scene.template:
+            return scene
+        if template.startswith(f"{scene.template} with a "):
+            colour, other, _, _, side = template.removeprefix(f"{scene.template} with a ").split()
+            return replace(scene, other=other, other_colour=colour, side=side)
+    raise ValueError(f"'{template}' is no sentence of the mini world")
+
+
+def _scenes_without_other() -> Iterator[Scene]:
+    for place, time, recolour in product(PLACES, TIMES, (None, *COLOURS)):
+        yield Scene(place, time, recolour=recolour)
+
+
 def pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
     """One of the options, from a single uniform draw (a stream that NumPy keeps stable)."""
     return options[int(rng.random() * len(options))]
@@ -63,9 +81,11 @@ def sample_scene(rng: np.random.Generator) -> Scene:
     """A random scene: a second object in half of them, a changed colour in a fifth."""
     place, time = pick(rng, tuple(PLACES)), pick(rng, tuple(TIMES))
     with_other, with_colour = rng.random() < 0.5, rng.random() < 0.2
-    other = (pick(rng, OBJECTS), pick(rng, COLOURS), pick(rng, SIDES)) if with_other else ()
-    recolour = pick(rng, COLOURS) if with_colour else None
-    return Scene(place, time, *other, recolour=recolour)
+    scene = Scene(place, time)
+    if with_other:
+        other, colour, side = pick(rng, OBJECTS), pick(rng, COLOURS), pick(rng, SIDES)
+        scene = replace(scene, other=other, other_colour=colour, side=side)
+    return replace(scene, recolour=pick(rng, COLOURS)) if with_colour else scene
 
 
 def sample_caption(rng: np.random.Generator, scene: Scene, name: str) -> str:

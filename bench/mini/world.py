@@ -101,16 +101,22 @@ def _jitter(rng: np.random.Generator, colour: RGB) -> RGB:
 
 def sample_pose(rng: np.random.Generator, scene: Scene | None, difficulty: float = 1.0) -> Pose:
     """A pose for a scene; ``difficulty`` 0 keeps size and tilt, and moves by whole tokens only."""
-    centre = {"left": 19.0, "right": 13.0}.get((scene.side if scene else None) or "", 16.0)
+    centre = scene_pose(scene)
     dx, dy, size, tilt = (2 * rng.random() - 1 for _ in range(4))
     if difficulty == 0.0:
-        return Pose(16.0 + 4.0 * np.sign(centre - 16.0), 20.0, 12.5 * 0.84, 0.0)
+        return Pose(16.0 + 4.0 * np.sign(centre.x - 16.0), 20.0, 12.5 * 0.84, 0.0)
     return Pose(
-        centre + 2.5 * difficulty * dx,
-        19.5 + 1.5 * difficulty * dy,
-        10.5 + 1.2 * difficulty * size,
+        centre.x + 2.5 * difficulty * dx,
+        centre.y + 1.5 * difficulty * dy,
+        centre.half + 1.2 * difficulty * size,
         0.16 * difficulty * tilt,
     )
+
+
+def scene_pose(scene: Scene | None) -> Pose:
+    """The pose in the middle of a scene's poses: beside the second object, if there is one."""
+    x = {"left": 19.0, "right": 13.0}.get((scene.side if scene else None) or "", 16.0)
+    return Pose(x, 19.5, 10.5, 0.0)
 
 
 def render_reference(identity: Identity, pose: Pose = REFERENCE_POSE) -> Image:
@@ -124,14 +130,11 @@ def render_scene(identity: Identity, scene: Scene, pose: Pose) -> Image:
     """The subject in a scene, as the scene's prompt says it."""
     if scene.recolour:
         identity = replace(identity, body=PALETTE[scene.recolour])
-    canvas = _background(scene.place)
+    canvas = _background(scene.place) * np.array(TINTS[scene.time])
     if scene.other and scene.other_colour:
-        canvas *= np.array(TINTS[scene.time])
         x = 27.0 if scene.side == "right" else 5.0
         shape, colour = OTHERS[scene.other], PALETTE[scene.other_colour]
         _paint(canvas, shape, Pose(x, 25.0, 4.2, 0.0), _tinted(colour, scene.time))
-    else:
-        canvas *= np.array(TINTS[scene.time])
     _paint_subject(canvas, identity, pose, scene.time)
     return _to_image(canvas)
 
