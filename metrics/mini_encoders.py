@@ -4,7 +4,6 @@ They know the procedural world alone; a board that uses them says so. Images of 
 brought to 32 pixels first.
 """
 
-from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from bench.methods.backbones.mini_text import LENGTH, PAD, WORDS, tokenize
 from bench.metrics.encoders import OpenClipEncoder, TimmEncoder, pil_pipeline
+from bench.mini.weights import weights_file
 
 SIZE = 32
 END = len(WORDS) + 2
@@ -30,18 +30,13 @@ def mini_dino() -> TimmEncoder:
     Trained by supervised contrast over the identities of its training subjects.
     """
     prepare = pil_pipeline(SIZE, SIZE, GREY, GREY)
-    return TimmEncoder("mini-dino", weights("mini-dino"), load_vit, prepare)
+    return TimmEncoder("mini-dino", weights_file("mini-dino"), load_vit, prepare)
 
 
 def mini_clip() -> OpenClipEncoder:
     """The judge of scenes in the mini world: images and full prompts of its grammar, 64 numbers."""
     prepare = pil_pipeline(SIZE, SIZE, GREY, GREY)
-    return OpenClipEncoder("mini-clip", weights("mini-clip"), load_clip, prepare, clip_tokens)
-
-
-def weights(name: str) -> Path:
-    """The file of a judge that ships with the package."""
-    return Path(str(files("bench.mini"))) / "weights" / f"{name}.safetensors"
+    return OpenClipEncoder("mini-clip", weights_file("mini-clip"), load_clip, prepare, clip_tokens)
 
 
 def load_vit(path: Path) -> VisionTransformer:

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -39,8 +39,10 @@ BATCH = 128
 TEMPERATURE = 0.1
 READABLE_CONTRAST = 0.35
 ATTRIBUTES = ("pattern", "emblem", "emblem_colour", "second", "body")
+FINE = ("pattern", "emblem")
+"""What twins differ in: strangers differ in colours already."""
 TWINS = 4000
-STEPS = {"dino": 800, "clip": 800, "attributes": 1200}
+STEPS = {"strangers": 800, "twins": 1600, "clip": 800, "attributes": 2400}
 
 
 def to_input(images: NDArray[np.uint8]) -> Tensor:
@@ -67,7 +69,7 @@ def recolours(corpus: Corpus) -> NDArray[np.str_]:
 def save(weights: dict[str, Tensor], path: Path) -> None:
     """Write weights in half precision."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.half().contiguous() for name, value in weights.items()}, path)
+    path.write_bytes(to_bytes({name: w.half().contiguous() for name, w in weights.items()}))
 
 
 def train_corpus(cache: Path) -> Corpus:
@@ -99,7 +101,6 @@ def train_dino(folder: Path, cache: Path, steps: int | None = None) -> dict[str,
     views = np.concatenate([corpus.references[:, None], corpus.targets], axis=1)
     torch.manual_seed(0)
     model = build_vit()
-    recipe = _recipe(steps or STEPS["dino"])
 
     def strangers(step: int, generator: torch.Generator) -> Tensor:
         subjects = _of_two_classes(usable, BATCH // 2, generator)
@@ -112,9 +113,10 @@ def train_dino(folder: Path, cache: Path, steps: int | None = None) -> dict[str,
         others = twins[subjects[:, None], _pairs(every, generator)]
         return _contrast_of(model, np.concatenate([own, others]))
 
-    first = train(dict(model.named_parameters()), strangers, recipe, folder / "strangers")
+    coarse, fine = (_recipe(steps or STEPS[stage]) for stage in ("strangers", "twins"))
+    first = train(dict(model.named_parameters()), strangers, coarse, folder / "strangers")
     model.load_state_dict(first)
-    return train(dict(model.named_parameters()), siblings, recipe, folder / "twins")
+    return train(dict(model.named_parameters()), siblings, fine, folder / "twins")
 
 
 def _of_two_classes(
@@ -144,7 +146,7 @@ def _contrast_of(model: nn.Module, pairs: NDArray[np.uint8]) -> Tensor:
 def twin(index: int) -> Identity:
     """Training subject ``index`` with one attribute of another one."""
     own = sample_identity(0, "train", index)
-    field = ATTRIBUTES[index // len(CLASSES) % len(ATTRIBUTES)]
+    field = FINE[index // len(CLASSES) % len(FINE)]
     donors = (sample_identity(0, "train", index + step) for step in count(1))
     value = next(v for v in (getattr(donor, field) for donor in donors) if v != getattr(own, field))
     return replace(own, **{field: value})
