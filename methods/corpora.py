@@ -41,7 +41,11 @@ def load_corpus(name: str) -> Corpus:
         from bench.methods.subjects200k import Subjects200K
 
         return Subjects200K.from_home()
+    if name == "subjects200k-2":
+        from bench.methods.subjects200k import Subjects200K
+
+        return Subjects200K.from_home(["collection_2"])
     raise unknown("corpus", name, CORPORA)
 
 
-CORPORA: Sequence[str] = ("mini-world", "subjects200k")
+CORPORA: Sequence[str] = ("mini-world", "subjects200k", "subjects200k-2")

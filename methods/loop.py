@@ -6,6 +6,7 @@ very weights of an undisturbed one.
 
 import contextlib
 import io
+import pickle
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from bench.store import write_atomically
 
 Loss = Callable[[int, torch.Generator], tuple[Tensor, Mapping[str, float]]]
 """(micro-step, generator) to a loss and the figures to log beside it."""
+UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError)
+"""What ``torch.load`` raises on files that are damaged."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class Training:
             figures = self._one_step(loss_of)
             self.step += 1
             self.seconds = time.monotonic() - began
-            if self.step % self.recipe.log_every == 1 or self.step == self.recipe.steps:
+            if (self.step - 1) % self.recipe.log_every == 0 or self.step == self.recipe.steps:
                 log({"event": title, "step": self.step, **figures})
             if self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps:
                 self._save()
@@ -155,11 +158,13 @@ class Training:
         if not path.exists():
             return
         try:
-            state = torch.load(path, weights_only=True, map_location="cpu")
-        except (RuntimeError, EOFError, OSError, ValueError) as error:
+            self._restore(torch.load(path, weights_only=True, map_location="cpu"))
+        except (*UNREADABLE, KeyError) as error:
             raise UserError(
-                f"The checkpoint {path} cannot be read ({error}); delete it to train anew."
+                f"The checkpoint {path} is damaged or of another training; delete it to train anew."
             ) from error
+
+    def _restore(self, state: dict[str, Any]) -> None:
         with torch.no_grad():
             for name, value in self.parameters.items():
                 value.copy_(state["weights"][name])

@@ -3,6 +3,7 @@
 from PIL import Image
 
 from bench.identity import identity
+from bench.methods.corpora import Triplet
 from bench.mini.grammar import sample_scene
 from bench.mini.world import (
     Split,
@@ -12,7 +13,6 @@ from bench.mini.world import (
     sample_identity,
     sample_pose,
 )
-from bench.methods.corpora import Triplet
 
 SCENES = 3
 """Stream of the scenes, apart from those that the backbone was pre-trained on (stream 2)."""

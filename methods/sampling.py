@@ -25,7 +25,7 @@ def sample(
     """Integrate the velocity from noise to latents (B, N, C) in Euler steps."""
     scheduler, x = backbone.schedule(steps), noise
     for timestep in scheduler.timesteps:
-        t = (timestep / 1000).expand(len(x)).to(x.dtype)
+        t = timestep.to(x.dtype).expand(len(x)) / 1000
         velocity = backbone.predict(x, t, condition, weights, guidance)
         x = scheduler.step(velocity, timestep, x, return_dict=False)[0]
     return x

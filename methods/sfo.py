@@ -12,6 +12,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 from bench.api import Question, Scope, Workspace
+from bench.errors import UserError
 from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.comparative import Comparison, Examples
 from bench.methods.corpora import Corpus, load_corpus
@@ -35,6 +36,7 @@ class SfoOptions(SftOptions):
     optimiser: Literal["prodigy", "adamw"] = Field("prodigy", description="Prodigy as published")
     lr: float = Field(1.0, gt=0, description="Prodigy's factor, or AdamW's rate")
     d0: float = Field(1e-6, gt=0, description="Prodigy's first estimate")
+    corpus: str | None = Field(None, description="where pairs come from; default: the backbone's")
     negatives: int = Field(5000, gt=0, description="size of the pool of negatives")
     blur: float = Field(5.0, ge=0, description="Gaussian radius at 512 px of CDNS's reference")
     generic: str = Field("a photo of {item}", description="CDNS's prompt")
@@ -54,10 +56,16 @@ class Sfo:
             "negatives": 400,
             "d0": 1e-4,
         },
+        "flux-dev": {"corpus": "subjects200k-2"},
     }
 
     def __init__(self, backbone: FluxBackbone, options: SfoOptions) -> None:
         self.backbone, self.options = backbone, options
+        if options.batch % options.micro_batch:
+            raise UserError(
+                f"The option micro_batch={options.micro_batch} of sfo does not divide "
+                f"batch={options.batch}; give a divisor."
+            )
         self.base = SftBase(backbone, options)
         self.inputs = self.base.inputs
         self.weights = {SFT: 1.0, ADAPTER: 1.0}
@@ -69,7 +77,7 @@ class Sfo:
         if path.is_file():
             self.backbone.load_adapter(ADAPTER, path)
             return
-        corpus = load_corpus(self.backbone.spec.corpus)
+        corpus = load_corpus(self.options.corpus or self.backbone.spec.corpus)
         examples = self._pairs(corpus, workspace)
         self.backbone.add_adapter(ADAPTER, self.options.rank, self.options.seed)
         self._train(examples, workspace)
@@ -99,7 +107,7 @@ class Sfo:
             lr=options.lr,
             d0=options.d0,
             clip=0.5,
-            accumulate=max(1, options.batch // options.micro_batch),
+            accumulate=options.batch // options.micro_batch,
         )
         parameters = backbone.adapter_parameters(ADAPTER)
         training = Training(parameters, recipe, workspace.folder / ADAPTER, options.seed)

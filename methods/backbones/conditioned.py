@@ -6,8 +6,9 @@ to one another. With no reference this is exactly ``FluxTransformer2DModel.forwa
 Source: OminiControl (arXiv 2411.15098), facts of its released code; diffusers' transformer_flux.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from diffusers.models.embeddings import apply_rotary_emb
@@ -78,7 +79,9 @@ def velocity(
     ]
 
 
-def _checkpointed(transformer, block_forward, *arguments):  # type: ignore[no-untyped-def]
+def _checkpointed(
+    transformer: FluxTransformer2DModel, block_forward: Callable[..., Any], *arguments: Any
+) -> Any:
     if torch.is_grad_enabled() and transformer.gradient_checkpointing:
         return torch.utils.checkpoint.checkpoint(block_forward, *arguments, use_reentrant=False)
     return block_forward(*arguments)
@@ -161,12 +164,13 @@ def _double_block(
     context = context + text[2] * attn.to_add_out(attended[0])
     hidden = block.norm2_context(context) * (1 + text[4]) + text[3]
     context = context + text[5] * block.ff_context(hidden)
+    after = []
     for i, (mod, on) in enumerate(zip(mods, adapters, strict=True)):
         state = states[i] + mod[2] * _linear(attn.to_out[0], attended[i + 1], on)
         hidden = block.norm2(state) * (1 + mod[4]) + mod[3]
         hidden = block.ff.net[0](hidden)
-        states = [*states[:i], state + mod[5] * _linear(block.ff.net[2], hidden, on), *states[i + 1 :]]
-    return context, states
+        after.append(state + mod[5] * _linear(block.ff.net[2], hidden, on))
+    return context, after
 
 
 def _single_block(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
@@ -33,8 +34,9 @@ class BackboneSpec:
 
     ``resolution``: side of its square images in pixels; ``steps`` and ``guidance``: how it is
     sampled (guidance None where the network has no guidance embedding); ``corpus``: what
-    corpus-wide methods train on; ``batch``: images drawn together; ``sft``: an SFT adapter that comes with it; ``mini``: trained on
-    the procedural world only, so no figure made with it says anything about photographs.
+    corpus-wide methods train on; ``batch``: images drawn together; ``sft``: an SFT adapter that
+    comes with it; ``mini``: trained on the procedural world only, so no figure made with it says
+    anything about photographs.
     """
 
     name: str
@@ -152,7 +154,7 @@ class FluxBackbone:
     def schedule(self, steps: int) -> FlowMatchEulerDiscreteScheduler:
         """The sampler's schedule, as FluxPipeline sets it."""
         scheduler = FlowMatchEulerDiscreteScheduler.from_config(self._schedule)
-        sigmas = torch.linspace(1, 1 / steps, steps).tolist()
+        sigmas = np.linspace(1.0, 1 / steps, steps).tolist()
         mu = calculate_shift(
             self._side**2,
             scheduler.config.base_image_seq_len,

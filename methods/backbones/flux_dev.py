@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, FluxPipeline
+from safetensors import SafetensorError
 from torch import Tensor
 
 from bench.errors import UserError
@@ -14,6 +15,7 @@ from bench.methods.backbones.flux import BackboneSpec, FluxBackbone, Generators
 from bench.paths import home
 
 HUB_ID = "black-forest-labs/FLUX.1-dev"
+FETCH = f"hf download {HUB_ID} --exclude flux1-dev.safetensors ae.safetensors"
 RESOLUTION = 512
 MAX_TEXT = 512
 
@@ -39,22 +41,29 @@ class VaeCodec:
         return (images.float() / 2 + 0.5).clamp(0, 1)
 
 
-def load() -> FluxBackbone:
+def load(resolution: int = RESOLUTION, max_text: int = MAX_TEXT) -> FluxBackbone:
     """FLUX.1-dev from ``SUBJECTBENCH_HOME/weights/flux-dev`` or the Hugging Face cache.
 
-    bf16 on an accelerator, fp32 on the CPU. UserError when it is not there.
+    bf16 on an accelerator, fp32 on the CPU; ``resolution`` in pixels, ``max_text`` in T5 tokens.
+    UserError when it is not there or not whole.
     """
     folder = find()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    pipeline = FluxPipeline.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
-    return wrap(pipeline.to(device), digest_of(folder))
+    try:
+        pipeline = FluxPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(
+            f"FLUX.1-dev at {folder} is damaged or incomplete; fetch it anew with "
+            f"`{FETCH} --force-download`."
+        ) from error
+    return wrap(pipeline.to(device), digest_of(folder), resolution, max_text)
 
 
 def wrap(
     pipeline: FluxPipeline, digest: str, resolution: int = RESOLUTION, max_text: int = MAX_TEXT
 ) -> FluxBackbone:
-    """Our backbone around a stock pipeline's parts."""
+    """Our backbone around a stock pipeline's parts; trainings recompute activations by block."""
 
     def encode_prompts(prompts: list[str]) -> Text:
         tokens, pooled, _ = pipeline.encode_prompt(prompts, None, max_sequence_length=max_text)
@@ -69,6 +78,7 @@ def wrap(
         corpus="subjects200k",
         batch=1,
     )
+    pipeline.transformer.enable_gradient_checkpointing()
     codec = VaeCodec(pipeline.vae)
     schedule = dict(pipeline.scheduler.config)
     return FluxBackbone(spec, pipeline.transformer, encode_prompts, codec, schedule)
@@ -87,8 +97,7 @@ def find() -> Path:
     except LocalEntryNotFoundError as error:
         raise UserError(
             f"FLUX.1-dev is not on this machine: accept its licence (FLUX.1 [dev] Non-Commercial) "
-            f"and run `hf download {HUB_ID} --exclude flux1-dev.safetensors ae.safetensors` "
-            f"(about 34 GB), or put a saved pipeline at {own}."
+            f"and run `{FETCH}` (about 34 GB), or put a saved pipeline at {own}."
         ) from error
 
 

@@ -5,6 +5,8 @@ Which adapters act is an argument of every call, so PEFT's own notion of active 
 """
 
 import json
+import re
+import warnings
 from pathlib import Path
 
 import torch
@@ -23,6 +25,7 @@ TARGETS = (
     r"|single_transformer_blocks\.\d+\.(norm\.linear|proj_mlp|proj_out|attn\.to_[qkv])"
 )
 """The layers that OminiControl adapts: the image stream's, never the text stream's."""
+_KEY = re.compile(rf"transformer\.(?P<layer>{TARGETS})\.lora_(?P<side>[AB])\.weight")
 
 
 def add_adapter(transformer: FluxTransformer2DModel, name: str, rank: int, seed: int) -> None:
@@ -30,7 +33,8 @@ def add_adapter(transformer: FluxTransformer2DModel, name: str, rank: int, seed:
     config = LoraConfig(
         r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=TARGETS
     )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")
         torch.manual_seed(seed)
         transformer.add_adapter(config, adapter_name=name)
     for parameter in adapter_parameters(transformer, name).values():
@@ -60,28 +64,48 @@ def save_adapter(transformer: FluxTransformer2DModel, name: str, path: Path) -> 
     config = transformer.peft_config[name].to_dict()
     config = {key: sorted(v) if isinstance(v, set) else v for key, v in config.items()}
     packed = {f"transformer.{key}": value for key, value in config.items()}
-    metadata = {"format": "pt", "lora_adapter_metadata": json.dumps(packed, sort_keys=True, default=str)}
+    described = json.dumps(packed, sort_keys=True, default=str)
+    metadata = {"format": "pt", "lora_adapter_metadata": described}
     write_atomically(path, save(tensors, metadata))
 
 
 def load_adapter(transformer: FluxTransformer2DModel, name: str, path: Path) -> None:
     """Read an adapter that ``save_adapter``, diffusers or OminiControl wrote.
 
-    UserError when the file is missing, damaged, or made for another network.
+    UserError when the file is missing, damaged, made for another network, or adapts layers that
+    other tokens than the reference's pass through.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            keys = set(file.keys())
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"Cannot read the adapter {path} ({error}); check the path.") from error
-    if not any(key.startswith("transformer.") and "lora_A" in key for key in keys):
-        raise UserError(f"{path} holds no LoRA for a FLUX transformer; give another file.")
-    try:
-        transformer.load_lora_adapter(
-            path.parent, weight_name=path.name, adapter_name=name, local_files_only=True
-        )
-    except (RuntimeError, ValueError) as error:
-        raise UserError(f"{path} does not fit this backbone ({error}).") from error
+    _check(transformer, path)
+    transformer.load_lora_adapter(
+        path.parent, weight_name=path.name, adapter_name=name, local_files_only=True
+    )
     for parameter in adapter_parameters(transformer, name).values():
         parameter.data = parameter.data.float()
     freeze(transformer)
+
+
+def _check(transformer: FluxTransformer2DModel, path: Path) -> None:
+    shapes = _shapes(path)
+    if not any(".lora_A." in key for key in shapes):
+        raise UserError(f"{path} holds no LoRA for a FLUX transformer; give another file.")
+    layers = dict(transformer.named_modules())
+    for key, shape in shapes.items():
+        match = _KEY.fullmatch(key)
+        if not match:
+            raise UserError(
+                f"{path} adapts more than the image stream of a FLUX transformer ('{key}'); give a "
+                "subject LoRA in OminiControl's form."
+            )
+        features, axis = ("in_features", 1) if match["side"] == "A" else ("out_features", 0)
+        if shape[axis] != getattr(layers.get(match["layer"]), features, None):
+            raise UserError(
+                f"{path} was made for another backbone ('{key}' does not fit); give this one's."
+            )
+
+
+def _shapes(path: Path) -> dict[str, list[int]]:
+    try:
+        with safe_open(path, "pt") as file:
+            return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"Cannot read the adapter {path} ({error}); check the path.") from error
