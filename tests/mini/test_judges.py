@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from bench.mini.training import judges
 from bench.mini.training.data import Corpus, build_corpus, cached_corpus
+from bench.mini.training.stages import save_half
 from bench.mini.weights import weights_file
 from bench.mini.world import PALETTE, sample_identity
 
@@ -38,7 +39,7 @@ def test_a_judge_trains_and_its_averaged_weights_can_be_shipped(
     name: str, cache: Path, tmp_path: Path
 ) -> None:
     found = getattr(judges, f"train_{name}")(tmp_path / name, cache, steps=2)
-    judges.save(found, tmp_path / "weights.safetensors")
+    save_half(found, tmp_path / "weights.safetensors")
     shipped = load_file(weights_file(f"mini-{name}"))
     stored = load_file(tmp_path / "weights.safetensors")
     assert {n: (t.shape, t.dtype) for n, t in stored.items()} == {

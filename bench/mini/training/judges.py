@@ -13,7 +13,6 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -42,7 +41,7 @@ ATTRIBUTES = ("pattern", "emblem", "emblem_colour", "second", "body")
 FINE = ("pattern", "emblem")
 """What twins differ in: strangers differ in colours already."""
 TWINS = 4000
-STEPS = {"strangers": 800, "twins": 1600, "clip": 800, "attributes": 2400}
+STEPS = {"strangers": 800, "twins": 900, "clip": 500, "attributes": 1600}
 
 
 def to_input(images: NDArray[np.uint8]) -> Tensor:
@@ -64,12 +63,6 @@ def recolours(corpus: Corpus) -> NDArray[np.str_]:
     """(S, K) colours that the prompts put on the subjects; empty where they keep their own."""
     words = [[prompt.split()[1] for prompt in prompts] for prompts in corpus.prompts]
     return np.array([[word.replace("{}", "") for word in row] for row in words])
-
-
-def save(weights: dict[str, Tensor], path: Path) -> None:
-    """Write weights in half precision."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(to_bytes({name: w.half().contiguous() for name, w in weights.items()}))
 
 
 def train_corpus(cache: Path) -> Corpus:
