@@ -7,6 +7,8 @@ Which adapters act is an argument of every call, so PEFT's own notion of active 
 import json
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -33,8 +35,7 @@ def add_adapter(transformer: FluxTransformer2DModel, name: str, rank: int, seed:
     config = LoraConfig(
         r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=TARGETS
     )
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Already found a `peft_config`")
+    with torch.random.fork_rng(devices=[]), _beside_others():
         torch.manual_seed(seed)
         transformer.add_adapter(config, adapter_name=name)
     for parameter in adapter_parameters(transformer, name).values():
@@ -65,8 +66,8 @@ def save_adapter(transformer: FluxTransformer2DModel, name: str, path: Path) -> 
     config = {key: sorted(v) if isinstance(v, set) else v for key, v in config.items()}
     packed = {f"transformer.{key}": value for key, value in config.items()}
     described = json.dumps(packed, sort_keys=True, default=str)
-    metadata = {"format": "pt", "lora_adapter_metadata": described}
-    write_atomically(path, save(tensors, metadata))
+    # one entry only: safetensors writes several in random order, and the file's digest counts
+    write_atomically(path, save(tensors, {"lora_adapter_metadata": described}))
 
 
 def load_adapter(transformer: FluxTransformer2DModel, name: str, path: Path) -> None:
@@ -76,12 +77,21 @@ def load_adapter(transformer: FluxTransformer2DModel, name: str, path: Path) -> 
     other tokens than the reference's pass through.
     """
     _check(transformer, path)
-    transformer.load_lora_adapter(
-        path.parent, weight_name=path.name, adapter_name=name, local_files_only=True
-    )
+    with _beside_others():
+        transformer.load_lora_adapter(
+            path.parent, weight_name=path.name, adapter_name=name, local_files_only=True
+        )
     for parameter in adapter_parameters(transformer, name).values():
         parameter.data = parameter.data.float()
     freeze(transformer)
+
+
+@contextmanager
+def _beside_others() -> Iterator[None]:
+    """PEFT warns of a second adapter; here that is the rule."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")
+        yield
 
 
 def _check(transformer: FluxTransformer2DModel, path: Path) -> None:
