@@ -68,17 +68,16 @@ class Specification(Frozen):
 
 def make_plan(request: Request) -> Plan:
     """Resolve every name. UserError for unknown ones, with the nearest that exist."""
-    factory = registry.load("method", request.method)
+    registry.require("method", request.method)
     suite = load_suite(request.suite)
-    backbone = request.backbone or suite.default_backbone
-    if backbone not in registry.names("backbone"):
-        registry.load("backbone", backbone)  # says which names there are
+    backbone = registry.require("backbone", request.backbone or suite.default_backbone)
     protocol, notice = _protocol(suite, request.protocol, backbone)
+    seeds = _positive("--seeds", request.seeds) or protocol.seeds
+    limit = _positive("--limit-subjects", request.limit_subjects) or len(suite.subjects)
+    factory = registry.load("method", request.method)
     options = resolve(
         request.method, factory.Options, factory.overrides.get(backbone, {}), request.options
     )
-    seeds = _positive("--seeds", request.seeds) or protocol.seeds
-    limit = _positive("--limit-subjects", request.limit_subjects) or len(suite.subjects)
     return Plan(
         method=request.method,
         backbone=backbone,

@@ -57,10 +57,15 @@ def names(kind: Kind) -> dict[str, str]:
     return known
 
 
-def load(kind: Kind, name: str) -> Any:
-    """Import what a name stands for. UserError for unknown names."""
+def require(kind: Kind, name: str) -> str:
+    """The name itself, nothing imported. UserError when nothing answers to it."""
     known = names(kind)
     if name not in known:
         raise unknown(kind, name, known)
-    module, _, attribute = known[name].partition(":")
+    return name
+
+
+def load(kind: Kind, name: str) -> Any:
+    """Import what a name stands for. UserError for unknown names."""
+    module, _, attribute = names(kind)[require(kind, name)].partition(":")
     return getattr(import_module(module), attribute)

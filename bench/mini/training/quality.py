@@ -1,0 +1,102 @@
+"""Held-out quality of the mini networks, as the model card tells it. Validation subjects only."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import load_file
+
+from bench.api import Progress, silent
+from bench.methods.backbones.conditioned import Weights
+from bench.methods.backbones.flux import FluxBackbone
+from bench.methods.backbones.mini import SFT
+from bench.methods.sampling import draw
+from bench.metrics.mini_encoders import mini_clip, mini_dino
+from bench.mini.training import judges
+from bench.mini.training.data import Corpus
+from bench.mini.training.stages import trained_base
+from bench.mini.weights import weights_file
+
+Pixels = NDArray[np.uint8]
+Features = NDArray[np.float32]
+
+
+def measure(cache: Path, progress: Progress = silent) -> dict[str, dict[str, float]]:
+    """Figures of the judges, of true renderings, of the base alone and of SFT-base."""
+    networks = {name: load_file(weights_file(f"mini-{name}")) for name in ("dino", "clip")}
+    reader = load_file(weights_file("mini-attributes"))
+    corpus = judges.validation_corpus(cache)
+    backbone = trained_base(weights_file("mini-base").parent)
+    backbone.load_adapter("sft", weights_file(SFT))
+    truth = corpus.targets.reshape(-1, *corpus.targets.shape[2:])
+    return {
+        "mini-dino": judges.evaluate_dino(networks["dino"], cache),
+        "mini-clip": judges.evaluate_clip(networks["clip"], cache),
+        "mini-attributes": judges.evaluate_attributes(reader, cache),
+        "truth": _judged(truth, corpus, reader),
+        "base": _judged(_samples(backbone, corpus, {}, "base", progress), corpus, reader),
+        "sft-base": _judged(
+            _samples(backbone, corpus, {"sft": 1.0}, "sft-base", progress), corpus, reader
+        ),
+    }
+
+
+def _samples(
+    backbone: FluxBackbone, corpus: Corpus, weights: Weights, title: str, progress: Progress
+) -> Pixels:
+    """One sample for each (subject, scene) of a corpus, given the reference."""
+    per_subject = corpus.targets.shape[1]
+    drawn: list[Pixels] = []
+    for index, reference in enumerate(corpus.references):
+        prompts = [prompt.format(corpus.kinds[index]) for prompt in corpus.prompts[index]]
+        seeds = [index * per_subject + k for k in range(per_subject)]
+        references = [Image.fromarray(reference)] * per_subject
+        steps = backbone.spec.steps
+        images = draw(backbone, prompts, references, seeds, weights, steps, 1.0)
+        drawn += [np.asarray(image) for image in images]
+        progress(title, index + 1, len(corpus.references))
+    return np.stack(drawn)
+
+
+def _judged(samples: Pixels, corpus: Corpus, reader: dict[str, Any]) -> dict[str, float]:
+    """Similarity to true targets, references and prompts; attributes read; FID to the truth."""
+    truth = corpus.targets.reshape(samples.shape)
+    per_subject = corpus.targets.shape[1]
+    dino, clip = mini_dino(), mini_clip()
+    seen, true = dino.encode_images(_pictures(samples)), dino.encode_images(_pictures(truth))
+    references = np.repeat(dino.encode_images(_pictures(corpus.references)), per_subject, axis=0)
+    texts = clip.encode_texts(judges.full_prompts(corpus).reshape(-1).tolist())
+    identities, labels = judges.attributes("validation", len(corpus.references))
+    shown = judges.readable(identities, judges.recolours(corpus)).reshape(-1)
+    model = judges._loaded(judges.build_reader(), reader)
+    with torch.inference_mode():
+        read = judges.read_attributes(model, samples).numpy()
+    right = read == labels.numpy().repeat(per_subject, axis=0)
+    return {
+        "dino to target": float((seen * true).sum(axis=1).mean()),
+        "dino to reference": float((seen * references).sum(axis=1).mean()),
+        "clip to prompt": float((clip.encode_images(_pictures(samples)) * texts).sum(1).mean()),
+        "pattern read": float(right[shown, 0].mean()),
+        "emblem read": float(right[:, 1].mean()),
+        "fid on mini-dino": frechet(seen, true),
+    }
+
+
+def _pictures(pixels: Pixels) -> list[Image.Image]:
+    return [Image.fromarray(array) for array in pixels]
+
+
+def frechet(x: Features, y: Features) -> float:
+    """Frechet distance of two feature sets (N, D), by the nuclear norm: exact for any N.
+
+    tr sqrt(S_x S_y) is the sum of singular values of X Y^T, rows centred and scaled.
+    """
+    a, b = x.astype(np.float64), y.astype(np.float64)
+    shift = a.mean(axis=0) - b.mean(axis=0)
+    a = (a - a.mean(axis=0)) / np.sqrt(len(a) - 1)
+    b = (b - b.mean(axis=0)) / np.sqrt(len(b) - 1)
+    overlap = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    return float(shift @ shift + (a**2).sum() + (b**2).sum() - 2 * overlap)

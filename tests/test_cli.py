@@ -1,0 +1,108 @@
+"""The command line says what is wrong in one sentence, and starts without torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.commands import bench, bench_json, refusal
+
+RUN = ("run", "--method", "sfo", "--suite", "mini")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("run", "--method", "sfoo", "--suite", "mini"), "did you mean sfo?"),
+        (("run", "--method", "sfo", "--suite", "mimi"), "did you mean mini"),
+        (("run", "--method", "sfo", "--suite", "mini@7"), "mini@1"),
+        ((*RUN, "--backbone", "flux-def"), "did you mean flux-dev?"),
+        ((*RUN, "--protocol", "hedline"), "headline"),
+        ((*RUN, "--set", "betta=3"), "did you mean beta?"),
+        ((*RUN, "--set", "beta=much"), "beta=much"),
+        ((*RUN, "--set", "beta"), "KEY=VALUE"),
+        ((*RUN, "--seeds", "0"), "--seeds is 0"),
+        ((*RUN, "--limit-subjects", "-1"), "--limit-subjects is -1"),
+        ((*RUN, "--set", "adapter=nowhere.safetensors"), "nowhere.safetensors"),
+        (("run", "--method", "sfo", "--suite", "dreambench"), "bench data add dreambench"),
+        (("list", "suits"), "did you mean suites?"),
+        (("compare", "nowhere", "nowhere"), "nowhere"),
+        (("board", "add", "nowhere"), "nowhere"),
+        (("data", "add", "dreambench", "nowhere"), "nowhere"),
+        (("data", "verify", "dreambench"), "158"),
+        (("mini", "train", "--stage", "bass"), "did you mean base?"),
+        (("mini", "show", "nowhere"), "nowhere"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_sentence_and_exit_code_2(
+    arguments: tuple[str, ...], expected: str, tmp_path: Path
+) -> None:
+    assert expected in refusal(*arguments, home=tmp_path)
+
+
+def test_a_backbone_that_is_not_here_names_the_command_that_fetches_it(tmp_path: Path) -> None:
+    sentence = refusal(*RUN, "--backbone", "flux-dev", home=tmp_path)
+    assert "hf download black-forest-labs/FLUX.1-dev" in sentence
+    assert "GB" in sentence
+
+
+def test_a_dry_run_counts_the_work_and_needs_neither_weights_nor_photographs(
+    tmp_path: Path,
+) -> None:
+    plan = bench_json("run", "--method", "sfo", "--suite", "dreambench", "--dry-run", home=tmp_path)
+    assert plan["n_images"] == 3000
+    assert plan["options"]["beta"] == 1000
+    assert plan["encoders"] == ["clip-vitb32-openai", "dino-vits16"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["methods", "suites", "metrics", "backbones"])
+def test_everything_listed_has_a_line_that_says_what_it_is(what: str, tmp_path: Path) -> None:
+    rows = bench_json("list", what, home=tmp_path)
+    assert rows
+    assert all(len(row["what"]) > 10 for row in rows)
+
+
+def test_the_doctor_tells_what_is_here_and_what_is_missing(tmp_path: Path) -> None:
+    findings = bench_json("doctor", home=tmp_path)
+    assert findings["backbone mini"] == "ready"
+    assert "missing" in findings["data of dreambench@1"]
+    assert findings["backbone flux-dev"].startswith("missing")
+
+
+def test_mini_show_draws_a_row_for_each_prompt_shown(tmp_path: Path) -> None:
+    from PIL import Image
+
+    small = ("--suite", "mini", "--limit-subjects", "2", "--set", "steps=2")
+    made = bench("run", "--method", "sft-base", *small, "--out", tmp_path / "run", home=tmp_path)
+    assert made.returncode == 0, made.stderr
+    done = bench("mini", "show", tmp_path / "run", "--out", tmp_path / "grid.png", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert grid.height > 6 * 96
+        assert len(set(grid.convert("RGB").getdata())) > 1000
+
+
+def modules_after(code: str) -> set[str]:
+    """What a fresh interpreter has imported after running code."""
+    code += "\nimport sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import bench, bench.api, bench.registry, bench.suites, bench.protocols, bench.cli",
+        "import sys; sys.argv = ['bench', '--help']\n"
+        "from bench.cli import main\n"
+        "try: main()\nexcept SystemExit: pass",
+        "from bench.listing import LISTS; [LISTS[name]() for name in LISTS]",
+    ],
+)
+def test_neither_import_nor_help_nor_lists_import_torch(code: str) -> None:
+    heavy = {"torch", "diffusers", "transformers", "timm", "open_clip", "pandas", "scipy"}
+    assert modules_after(code) & heavy == set()
