@@ -125,7 +125,7 @@ class Training:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
             with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
                 loss, extra = loss_of(index, generator)
-            (loss / self.recipe.accumulate).backward()  # type: ignore[no-untyped-call]
+            (loss / self.recipe.accumulate).backward()
             for name, value in {"loss": loss.item(), **extra}.items():
                 figures[name] = figures.get(name, 0.0) + value / self.recipe.accumulate
         torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), self.recipe.clip)

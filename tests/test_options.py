@@ -12,7 +12,7 @@ from bench.options import parse_pairs, resolve
 
 
 class Options(Frozen):
-    beta: float = Field(1000.0, gt=0)
+    beta: float = Field(default=1000.0, gt=0)
     steps: int | None = 28
     optimiser: Literal["prodigy", "adamw"] = "prodigy"
     adapter: Path | None = None
@@ -55,5 +55,6 @@ def test_an_unknown_option_names_the_nearest() -> None:
 def test_a_value_that_does_not_fit_is_named_with_the_reason(
     key: str, value: str, reason: str
 ) -> None:
-    with pytest.raises(UserError, match=rf"^The option {key}={value} of sfo does not fit.*{reason}"):
+    sentence = rf"^The option {key}={value} of sfo does not fit.*{reason}"
+    with pytest.raises(UserError, match=sentence):
         resolve("sfo", Options, {}, {key: value})

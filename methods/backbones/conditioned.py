@@ -8,7 +8,7 @@ Source: OminiControl (arXiv 2411.15098), facts of its released code; diffusers' 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers.models.embeddings import apply_rotary_emb
@@ -97,16 +97,16 @@ def _time_embedding(transformer: FluxTransformer2DModel, branch: Branch, pooled:
 def _linear(layer: nn.Module, x: Tensor, adapters: Weights) -> Tensor:
     """A linear layer with just these adapters on it, whatever PEFT thinks is active."""
     if not isinstance(layer, LoraLayer):
-        return layer(x)
+        return cast(Tensor, layer(x))
     y: Tensor = layer.base_layer(x)
     for name, weight in adapters.items():
         if name in layer.lora_A:
-            a, b = layer.lora_A[name], layer.lora_B[name]
+            a, b = cast(nn.Linear, layer.lora_A[name]), cast(nn.Linear, layer.lora_B[name])
             y = y + (b(a(x.to(a.weight.dtype))) * (weight * layer.scaling[name])).to(y.dtype)
     return y
 
 
-def _modulation(norm: nn.Module, temb: Tensor, adapters: Weights, chunks: int) -> list[Tensor]:
+def _modulation(norm: Any, temb: Tensor, adapters: Weights, chunks: int) -> list[Tensor]:
     parts = _linear(norm.linear, F.silu(temb), adapters)
     return [part[:, None] for part in parts.chunk(chunks, dim=1)]
 
@@ -153,9 +153,7 @@ def _double_block(
 ) -> tuple[Tensor, list[Tensor]]:
     attn = block.attn
     text = _modulation(block.norm1_context, tembs[0], OFF, 6)
-    mods = [
-        _modulation(block.norm1, temb, on, 6) for temb, on in zip(tembs, adapters, strict=True)
-    ]
+    mods = [_modulation(block.norm1, temb, on, 6) for temb, on in zip(tembs, adapters, strict=True)]
     heads = [_context_heads(attn, block.norm1_context.norm(context) * (1 + text[1]) + text[0])]
     for state, mod, on in zip(states, mods, adapters, strict=True):
         heads.append(_heads(attn, block.norm1.norm(state) * (1 + mod[1]) + mod[0], on))

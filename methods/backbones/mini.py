@@ -97,9 +97,7 @@ def assemble(networks: MiniNetworks, digest: str, sft: Path | None) -> FluxBackb
         mini=True,
     )
     schedule = {"shift": 1.0, "use_dynamic_shifting": False}
-    return FluxBackbone(
-        spec, networks.transformer, networks.encode_prompts, PixelCodec(), schedule
-    )
+    return FluxBackbone(spec, networks.transformer, networks.encode_prompts, PixelCodec(), schedule)
 
 
 def load() -> FluxBackbone:

@@ -177,7 +177,7 @@ class Colours:
 
     def __getitem__(self, index: int) -> Triplet:
         reference = self.plain(200 - index)
-        return Triplet(reference, self.plain(100 - index), f"a cup in snow {index}", "a cup")
+        return Triplet(reference, self.plain(100 - index), f"a mug in snow {index}", "a mug")
 
     def plain(self, level: int) -> Image.Image:
         return Image.new("RGB", (self.size, self.size), (level, level // 2, 40))

@@ -23,7 +23,7 @@ BOTH = {"sft": 1.0, "sfo": 0.7}
 @pytest.fixture
 def question(flux: FluxBackbone) -> tuple[Tensor, Tensor, Condition]:
     """Noisy images, timesteps and a condition with references, of two samples."""
-    text = flux.encode_prompts(["a red cup on the beach", "a blue cup in snow"])
+    text = flux.encode_prompts(["a red mug on the beach", "a blue mug in snow"])
     generator = torch.Generator().manual_seed(7)
     x, reference = torch.randn(2, 2, 16, 16, generator=generator)
     return x, torch.tensor([0.8, 0.35]), Condition(text, reference)
@@ -290,7 +290,7 @@ def test_a_bf16_base_carries_an_fp32_adapter(
 def small_question(backbone: FluxBackbone) -> Question:
     generators = [torch.Generator().manual_seed(seed) for seed in (3, 4)]
     x, reference = backbone.noise(generators), backbone.noise(generators)
-    text = backbone.encode_prompts(["a red cup on the beach", "a blue cup in snow"])
+    text = backbone.encode_prompts(["a red mug on the beach", "a blue mug in snow"])
     return x, torch.tensor([0.8, 0.35]), Condition(text, reference)
 
 

@@ -14,7 +14,7 @@ from bench.methods.backbones import flux_dev
 from bench.methods.backbones.flux import Condition, FluxBackbone, pack, unpack
 from bench.methods.sampling import sample
 
-PROMPT = "a red cup on the beach"
+PROMPT = "a red mug on the beach"
 
 
 def test_it_is_loaded_as_flux_dev_with_the_papers_sampling(flux: FluxBackbone) -> None:
@@ -90,8 +90,8 @@ def test_packing_is_flux_pipelines_and_reversible() -> None:
 
 @torch.no_grad()
 def test_prompts_are_encoded_as_by_the_pipeline(flux: FluxBackbone, stock: FluxPipeline) -> None:
-    tokens, pooled, _ = stock.encode_prompt(["a cup", PROMPT], None, max_sequence_length=16)
-    text = flux.encode_prompts(["a cup", PROMPT])
+    tokens, pooled, _ = stock.encode_prompt(["a mug", PROMPT], None, max_sequence_length=16)
+    text = flux.encode_prompts(["a mug", PROMPT])
     assert torch.equal(text.tokens, tokens) and torch.equal(text.pooled, pooled)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ def test_a_stock_pipeline_loads_what_we_save_and_computes_the_same(
     flux: FluxBackbone, stock: FluxPipeline, saved: Path
 ) -> None:
     stock.load_lora_weights(saved.parent, weight_name=saved.name, adapter_name="sft")
-    adapted = {
+    adapted: dict[str, Any] = {
         path: layer
         for path, layer in stock.transformer.named_modules()
         if isinstance(layer, LoraLayer)
@@ -153,4 +154,3 @@ def test_a_lora_for_a_deeper_network_is_refused(flux: FluxBackbone, saved: Path)
     save_file(tensors, saved)
     with pytest.raises(UserError, match=r"another backbone .*single_transformer_blocks\.2"):
         flux.load_adapter("again", saved)
-
