@@ -87,9 +87,7 @@ def test_mini_show_draws_a_row_for_each_prompt_shown(tmp_path: Path) -> None:
 def modules_after(code: str) -> set[str]:
     """What a fresh interpreter has imported after running code."""
     code += "\nimport sys; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
 

@@ -96,7 +96,9 @@ SILHOUETTES: dict[str, Silhouette] = {
             box(0.8, 0.15, 0.12, 0.38),
         ),
         (0.0, 0.2),
-        dark=union(box(0.0, -0.95, 0.05, 0.08), circle(-0.18, -0.62, 0.1), circle(0.18, -0.62, 0.1)),
+        dark=union(
+            box(0.0, -0.95, 0.05, 0.08), circle(-0.18, -0.62, 0.1), circle(0.18, -0.62, 0.1)
+        ),
     ),
     "boot": Silhouette(
         union(box(-0.25, -0.25, 0.48, 0.75), box(0.1, 0.55, 0.83, 0.3), circle(0.65, 0.5, 0.33)),

@@ -15,6 +15,9 @@ from bench.mini.shapes import EMBLEM_RADIUS, EMBLEMS, OTHERS, SILHOUETTES, Array
 
 SIZE = 32
 SUPERSAMPLING = 3
+DIFFICULTY = 0.5
+"""How much poses vary in the world; 1 moves the subject by up to 2.5 pixels and tilts it by 9
+degrees."""
 Image = NDArray[np.uint8]
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -99,7 +102,9 @@ def _jitter(rng: np.random.Generator, colour: RGB) -> RGB:
     return r, g, b
 
 
-def sample_pose(rng: np.random.Generator, scene: Scene | None, difficulty: float = 1.0) -> Pose:
+def sample_pose(
+    rng: np.random.Generator, scene: Scene | None, difficulty: float = DIFFICULTY
+) -> Pose:
     """A pose for a scene; ``difficulty`` 0 keeps size and tilt, and moves by whole tokens only."""
     centre = scene_pose(scene)
     dx, dy, size, tilt = (2 * rng.random() - 1 for _ in range(4))

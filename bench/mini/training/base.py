@@ -5,8 +5,6 @@ noised to its own level, the left one less. It gives the base the in-context sen
 text-to-image models have; what a reference at timestep 0 is, only the SFT adapter learns.
 """
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bench.mini.grammar import sample_caption, sample_scene
 from bench.mini.world import (
+    DIFFICULTY,
     SIZE,
     Split,
     generator,
@@ -34,7 +35,7 @@ class Corpus:
 
 
 def build_corpus(
-    seed: int, split: Split, subjects: int, per_subject: int, difficulty: float = 1.0
+    seed: int, split: Split, subjects: int, per_subject: int, difficulty: float = DIFFICULTY
 ) -> Corpus:
     """Draw a corpus; subject and scene streams depend on their indices alone."""
     references = np.zeros((subjects, SIZE, SIZE, 3), np.uint8)
@@ -58,7 +59,12 @@ def build_corpus(
 
 
 def cached_corpus(
-    folder: Path, seed: int, split: Split, subjects: int, per_subject: int, difficulty: float = 1.0
+    folder: Path,
+    seed: int,
+    split: Split,
+    subjects: int,
+    per_subject: int,
+    difficulty: float = DIFFICULTY,
 ) -> Corpus:
     """The same corpus, drawn once and read from ``folder`` afterwards."""
     path = folder / f"corpus-{seed}-{split}-{subjects}x{per_subject}-{difficulty:g}.npz"

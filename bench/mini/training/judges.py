@@ -5,6 +5,7 @@ opinion on identity that no method was tuned against.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.methods.loop import Recipe, Training
 from bench.metrics.mini_encoders import build_clip, build_vit, clip_tokens
 from bench.mini.grammar import CLASSES, sample_scene
 from bench.mini.shapes import EMBLEMS
 from bench.mini.training.data import Corpus, cached_corpus
-from bench.mini.training.loop import Recipe, train
+from bench.mini.training.log import logger
 from bench.mini.world import (
     PALETTE,
     PATTERNS,
@@ -41,6 +43,7 @@ ATTRIBUTES = ("pattern", "emblem", "emblem_colour", "second", "body")
 FINE = ("pattern", "emblem")
 """What twins differ in: strangers differ in colours already."""
 TWINS = 4000
+WIDE = 1.0
 STEPS = {"strangers": 800, "twins": 900, "clip": 500, "attributes": 1600}
 
 
@@ -66,15 +69,30 @@ def recolours(corpus: Corpus) -> NDArray[np.str_]:
 
 
 def train_corpus(cache: Path) -> Corpus:
-    return cached_corpus(cache, 0, "train", 12000, 4)
+    """Poses twice as far as the world's: a judge must not be thrown by an odd one."""
+    return cached_corpus(cache, 0, "train", 12000, 4, difficulty=WIDE)
 
 
 def validation_corpus(cache: Path) -> Corpus:
     return cached_corpus(cache, 0, "validation", 96, 4)
 
 
-def _recipe(steps: int) -> Recipe:
-    return Recipe(steps, lr=1.5e-3, warmup=100, decay=0.6, ema=0.99, save_every=100)
+def _train(
+    model: nn.Module, loss: Callable[[torch.Generator], Tensor], steps: int, folder: Path
+) -> dict[str, Tensor]:
+    """Minimise a loss of random batches; returns the averaged weights."""
+    recipe = Recipe(
+        steps,
+        lr=1.5e-3,
+        betas=(0.9, 0.95),
+        warmup=100,
+        decay=0.6,
+        ema=0.99,
+        save_every=100,
+        log_every=50,
+    )
+    training = Training(dict(model.named_parameters()), recipe, folder, seed=0)
+    return training.run(lambda step, generator: (loss(generator), {}), logger(folder))
 
 
 # mini-dino
@@ -95,21 +113,20 @@ def train_dino(folder: Path, cache: Path, steps: int | None = None) -> dict[str,
     torch.manual_seed(0)
     model = build_vit()
 
-    def strangers(step: int, generator: torch.Generator) -> Tensor:
+    def strangers(generator: torch.Generator) -> Tensor:
         subjects = _of_two_classes(usable, BATCH // 2, generator)
         return _contrast_of(model, views[subjects[:, None], _pairs(usable[subjects], generator)])
 
-    def siblings(step: int, generator: torch.Generator) -> Tensor:
+    def siblings(generator: torch.Generator) -> Tensor:
         subjects = _of_two_classes(usable[: len(twins)], BATCH // 4, generator)
         own = views[subjects[:, None], _pairs(usable[subjects], generator)]
         every = np.ones((len(subjects), twins.shape[1]), bool)
         others = twins[subjects[:, None], _pairs(every, generator)]
         return _contrast_of(model, np.concatenate([own, others]))
 
-    coarse, fine = (_recipe(steps or STEPS[stage]) for stage in ("strangers", "twins"))
-    first = train(dict(model.named_parameters()), strangers, coarse, folder / "strangers")
-    model.load_state_dict(first)
-    return train(dict(model.named_parameters()), siblings, fine, folder / "twins")
+    coarse, fine = (steps or STEPS[stage] for stage in ("strangers", "twins"))
+    model.load_state_dict(_train(model, strangers, coarse, folder / "strangers"))
+    return _train(model, siblings, fine, folder / "twins")
 
 
 def _of_two_classes(
@@ -160,7 +177,7 @@ def _views(identity: Identity, index: int) -> NDArray[np.uint8]:
     for k in range(2):
         rng = world_generator(0, 5, index, k)
         scene = replace(sample_scene(rng), recolour=None)
-        views.append(render_scene(identity, scene, sample_pose(rng, scene)))
+        views.append(render_scene(identity, scene, sample_pose(rng, scene, WIDE)))
     return np.stack(views)
 
 
@@ -174,7 +191,7 @@ def contrast(embedded: Tensor) -> Tensor:
 @torch.inference_mode()
 def evaluate_dino(weights: dict[str, Tensor], cache: Path) -> dict[str, float]:
     """Scenes against references of validation subjects, and what one changed attribute costs."""
-    model = _loaded(build_vit(), weights)
+    model = loaded(build_vit(), weights)
     corpus = validation_corpus(cache)
     references = F.normalize(model(to_input(corpus.references)), dim=-1)
     scenes = F.normalize(model(to_input(corpus.targets.reshape(-1, 32, 32, 3))), dim=-1)
@@ -223,7 +240,7 @@ def train_clip(folder: Path, cache: Path, steps: int | None = None) -> dict[str,
     torch.manual_seed(0)
     model = build_clip()
 
-    def loss(step: int, generator: torch.Generator) -> Tensor:
+    def loss(generator: torch.Generator) -> Tensor:
         s = torch.randint(prompts.shape[0], (BATCH,), generator=generator).numpy()
         k = torch.randint(prompts.shape[1], (BATCH,), generator=generator).numpy()
         ids = clip_tokens(prompts[s, k].tolist())
@@ -235,13 +252,13 @@ def train_clip(folder: Path, cache: Path, steps: int | None = None) -> dict[str,
         truth = torch.arange(BATCH)
         return (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2
 
-    return train(dict(model.named_parameters()), loss, _recipe(steps or STEPS["clip"]), folder)
+    return _train(model, loss, steps or STEPS["clip"], folder)
 
 
 @torch.inference_mode()
 def evaluate_clip(weights: dict[str, Tensor], cache: Path) -> dict[str, float]:
     """Which of up to 256 distinct prompts belongs to a validation image."""
-    model = _loaded(build_clip(), weights)
+    model = loaded(build_clip(), weights)
     corpus = validation_corpus(cache)
     prompts, first = np.unique(full_prompts(corpus), return_index=True)
     chosen = torch.randperm(len(prompts), generator=torch.Generator().manual_seed(0))[:256].numpy()
@@ -302,7 +319,7 @@ def train_attributes(folder: Path, cache: Path, steps: int | None = None) -> dic
     torch.manual_seed(0)
     model = build_reader()
 
-    def loss(step: int, generator: torch.Generator) -> Tensor:
+    def loss(generator: torch.Generator) -> Tensor:
         s = torch.randint(views.shape[0], (BATCH,), generator=generator)
         k = torch.randint(views.shape[1], (BATCH,), generator=generator)
         pattern, emblem = model(to_input(views[s.numpy(), k.numpy()])).split(len(PATTERNS), dim=1)
@@ -311,14 +328,13 @@ def train_attributes(folder: Path, cache: Path, steps: int | None = None) -> dic
             emblem, labels[s, 1]
         )
 
-    recipe = _recipe(steps or STEPS["attributes"])
-    return train(dict(model.named_parameters()), loss, recipe, folder)
+    return _train(model, loss, steps or STEPS["attributes"], folder)
 
 
 @torch.inference_mode()
 def evaluate_attributes(weights: dict[str, Tensor], cache: Path) -> dict[str, float]:
     """Accuracy on validation renderings: scenes and references, chance is a quarter."""
-    model = _loaded(build_reader(), weights)
+    model = loaded(build_reader(), weights)
     corpus = validation_corpus(cache)
     identities, labels = attributes("validation", len(corpus.references))
     shown = torch.from_numpy(readable(identities, recolours(corpus)))
@@ -340,6 +356,7 @@ def read_attributes(model: nn.Module, images: NDArray[np.uint8]) -> Tensor:
     return torch.stack([pattern.argmax(dim=1), emblem.argmax(dim=1)], dim=1)
 
 
-def _loaded(model: Net, weights: dict[str, Tensor]) -> Net:
+def loaded(model: Net, weights: dict[str, Tensor]) -> Net:
+    """The model with these weights, ready to judge."""
     model.load_state_dict({name: value.float() for name, value in weights.items()})
     return model.eval()

@@ -71,7 +71,7 @@ def _judged(samples: Pixels, corpus: Corpus, reader: dict[str, Any]) -> dict[str
     texts = clip.encode_texts(judges.full_prompts(corpus).reshape(-1).tolist())
     identities, labels = judges.attributes("validation", len(corpus.references))
     shown = judges.readable(identities, judges.recolours(corpus)).reshape(-1)
-    model = judges._loaded(judges.build_reader(), reader)
+    model = judges.loaded(judges.build_reader(), reader)
     with torch.inference_mode():
         read = judges.read_attributes(model, samples).numpy()
     right = read == labels.numpy().repeat(per_subject, axis=0)

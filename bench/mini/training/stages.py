@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -15,6 +14,7 @@ from bench.methods.backbones.mini import BASE, SFT, MiniNetworks, assemble
 from bench.methods.loop import Training
 from bench.mini.training import base, judges, sft
 from bench.mini.training.data import cached_corpus
+from bench.mini.training.log import logger
 from bench.store import write_atomically
 
 SEED = 0
@@ -29,17 +29,6 @@ def train_stages(
         raise unknown("stage", stage, (*STAGES, "all"))
     for name in STAGES if stage == "all" else [stage]:
         yield STAGES[name](out, steps, weights, progress)
-
-
-def _logger(folder: Path) -> Callable[[Any], None]:
-    import json
-
-    def log(event: Any) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(event)) + "\n")
-
-    return log
 
 
 def save_half(tensors: dict[str, Tensor], path: Path) -> Path:
@@ -58,7 +47,7 @@ def _base(out: Path, steps: int | None, weights: Path, progress: Progress) -> Pa
         lambda step, generator: base.loss_of(
             networks, easy if step < base.EASY_STEPS else world, generator
         ),
-        _logger(out / "base"),
+        logger(out / "base"),
         progress,
         "base",
     )
@@ -73,7 +62,7 @@ def _sft(out: Path, steps: int | None, weights: Path, progress: Progress) -> Pat
     training = Training(parameters, recipe, out / "sft", SEED)
     averaged = training.run(
         lambda step, generator: sft.loss_of(backbone, world, generator),
-        _logger(out / "sft"),
+        logger(out / "sft"),
         progress,
         "sft",
     )

@@ -1,0 +1,53 @@
+"""`bench data`: add, fetch, verify."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.output import say
+from bench.errors import UserError
+
+app = typer.Typer(help="Photographs of the suites: add, fetch, verify.", no_args_is_help=True)
+SuiteName = Annotated[str, typer.Argument(help="Suite, NAME or NAME@VERSION.")]
+
+
+@app.command("add")
+def add(
+    suite: SuiteName,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Your copy of its images.")],
+) -> None:
+    """Check every file of a data set against its digest and keep a copy."""
+    from bench import data
+    from bench.suites import load_suite
+    from bench.terminal import progress_bars
+
+    with progress_bars() as progress:
+        report = data.add(load_suite(suite), folder, progress)
+    say(report.sentence)
+
+
+@app.command("fetch")
+def fetch(suite: SuiteName) -> None:
+    """Download a data set from its official place."""
+    from bench import data
+    from bench.suites import load_suite
+    from bench.terminal import progress_bars
+
+    with progress_bars() as progress:
+        report = data.fetch(load_suite(suite), progress)
+    say(report.sentence)
+
+
+@app.command("verify")
+def verify(suite: SuiteName) -> None:
+    """Check the files that are here; exit code 2 when one is missing or altered."""
+    from bench import data
+    from bench.suites import load_suite
+    from bench.terminal import progress_bars
+
+    with progress_bars() as progress:
+        report = data.verify(load_suite(suite), progress)
+    if not report.ok:
+        raise UserError(report.sentence)
+    say(report.sentence)

@@ -1,0 +1,47 @@
+"""`bench mini`: train, show."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.output import say
+
+app = typer.Typer(help="The mini world: train its networks, show runs.", no_args_is_help=True)
+
+
+@app.command("train")
+def train_networks(
+    stage: Annotated[
+        str, typer.Option(help="base, sft, dino, clip, attributes, or all of them.")
+    ] = "all",
+    out: Annotated[
+        Path, typer.Option(help="Checkpoints and logs; a training there is continued.")
+    ] = Path("mini-training"),
+    steps: Annotated[int | None, typer.Option(help="Steps of the stage.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Where finished weights go; default: out/weights.")
+    ] = None,
+) -> None:
+    """Train the mini world's networks from nothing; hours on a CPU, resumable."""
+    from bench.mini.training.stages import train_stages
+    from bench.terminal import progress_bars
+
+    with progress_bars() as progress:
+        for path in train_stages(stage, out, steps, weights or out / "weights", progress):
+            say(f"wrote {path}")
+
+
+@app.command("show")
+def show_runs(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Run folders; default: those under runs/.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("mini.png"),
+    subjects: Annotated[int, typer.Option(min=1, help="How many subjects.")] = 8,
+) -> None:
+    """Draw references and the runs' images side by side."""
+    from bench.mini.show import default_runs, show
+
+    show(runs or default_runs(Path("runs")), out, subjects)
+    say(f"wrote {out}")

@@ -1,0 +1,118 @@
+"""`bench run`: from a method's name to a leaderboard."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.commands.output import Json, print_json, say
+
+if TYPE_CHECKING:
+    from bench.plan import Plan
+    from bench.results import RunResult
+
+
+def run(
+    method: Annotated[str, typer.Option(help="Method to run; see `bench list methods`.")],
+    suite: Annotated[str, typer.Option(help="Suite, NAME or NAME@VERSION.")],
+    protocol: Annotated[
+        str | None, typer.Option(help="How the suite is asked and scored; default: its headline.")
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="Generator; default: the suite's.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Option of the method; repeatable."),
+    ] = None,
+    limit_subjects: Annotated[
+        int | None, typer.Option(help="Only the first N subjects; such runs are never ranked.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Images per prompt; default: the protocol's.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; an unfinished one is continued.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a method, answer a suite, score the images and show the leaderboard."""
+    from bench.options import parse_pairs
+    from bench.plan import Request, make_plan
+    from bench.terminal import progress_bars, stderr
+
+    plan = make_plan(
+        Request(
+            method=method,
+            suite=suite,
+            protocol=protocol,
+            backbone=backbone,
+            options=parse_pairs(set_ or []),
+            limit_subjects=limit_subjects,
+            seeds=seeds,
+        )
+    )
+    if plan.notice:
+        stderr.print(plan.notice, soft_wrap=True)
+    if dry_run:
+        _show_plan(plan, as_json)
+        return
+    from bench.run import RunFolder, execute
+
+    with progress_bars() as progress:
+        folder, result = execute(plan, out, progress)
+    seconds = RunFolder(folder).seconds()
+    if as_json:
+        print_json(_summary(folder, result, seconds))
+    else:
+        _show_result(folder, result, seconds)
+
+
+def _summary(folder: Path, result: "RunResult", seconds: dict[str, float]) -> dict[str, Any]:
+    fields = ("mean", "ci95", "n", "higher_is_better")
+    metrics = {
+        name: aggregate.model_dump(mode="json", include=set(fields))
+        for name, aggregate in result.metrics.items()
+    }
+    first = next(iter(result.metrics.values()))
+    return {
+        "run": str(folder),
+        "method": result.method,
+        "suite": result.suite,
+        "protocol": result.protocol,
+        "backbone": result.backbone,
+        "mini_weights": result.mini_weights,
+        "n_images": first.n,
+        "metrics": metrics,
+        "seconds": seconds,
+    }
+
+
+def _show_result(folder: Path, result: "RunResult", seconds: dict[str, float]) -> None:
+    from bench.board import table
+    from bench.paths import leaderboards_folder
+    from bench.terminal import stdout
+
+    stdout.print(table(result.suite, leaderboards_folder(), extra=result))
+    times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
+    stdout.print(f"Run: {folder} ({times})", soft_wrap=True)
+
+
+def _show_plan(plan: "Plan", as_json: bool) -> None:
+    document = {
+        "method": plan.method,
+        "backbone": plan.backbone,
+        "suite": plan.suite.key,
+        "protocol": plan.protocol.key,
+        "options": plan.options,
+        "n_subjects": len(plan.subjects),
+        "n_seeds": plan.seeds,
+        "n_images": len(plan.cases),
+        "limited": plan.limited,
+        "encoders": sorted({spec.encoder for spec in plan.protocol.metrics}),
+    }
+    if as_json:
+        print_json(document)
+        return
+
+    for key, value in document.items():
+        say(f"{key + ':':<12} {value}")
