@@ -49,7 +49,7 @@ class Subject(Frozen):
 
 
 class Case(Frozen):
-    """One question. Identity and noise depend on nothing else: not on batch, rank, order, machine."""
+    """One question. Its noise depends on nothing else: not on batch, rank, order or machine."""
 
     suite: str
     subject: str

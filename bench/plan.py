@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from bench import registry
 from bench.api import Case, Frozen, Method, Subject
@@ -19,7 +19,7 @@ class Request(Frozen):
     suite: str
     protocol: str | None = None
     backbone: str | None = None
-    options: dict[str, str] = {}
+    options: dict[str, str] = Field(default_factory=dict)
     limit_subjects: int | None = None
     seeds: int | None = None
 
@@ -92,7 +92,7 @@ def make_plan(request: Request) -> Plan:
 
 
 def _protocol(suite: Suite, wanted: str | None, backbone: str) -> tuple[Protocol, str | None]:
-    """The protocol asked for; the mini backbone is judged by mini encoders unless told otherwise."""
+    """The protocol asked for; mini images are judged by mini encoders unless told otherwise."""
     names = {protocol.name for protocol in list_protocols(suite)}
     if wanted or backbone != "mini" or "mini" not in names:
         return load_protocol(suite, wanted), None

@@ -5,7 +5,6 @@ the log follow from the specification: a resumed run ends with the bytes of an u
 """
 
 import datetime
-import fcntl
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -37,7 +36,7 @@ from bench.results import (
     write_rows,
 )
 from bench.score import aggregates, score
-from bench.store import ImageStore, write_atomically
+from bench.store import ImageStore, exclusive, write_atomically
 from bench.suites import Suite, open_reference
 
 MANIFEST = "manifest.json"
@@ -99,19 +98,6 @@ class RunFolder:
         yield
         self.log({"event": "stage", "stage": name, "seconds": time.monotonic() - began})
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """No two processes work in one folder."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(
-                    f"Another process works in {self.folder}; wait for it, or choose another --out."
-                ) from error
-            yield
-
 
 def execute(plan: Plan, out: Path | None, progress: Progress = silent) -> tuple[Path, RunResult]:
     """Do what is left of a plan; returns the run's folder and its result.
@@ -126,7 +112,7 @@ def execute(plan: Plan, out: Path | None, progress: Progress = silent) -> tuple[
     digests = {name: encoder.digest for name, encoder in encoders.items()}
     specification = specify(plan, method, backbone.spec.digest, digests)
     folder = RunFolder(out or default_folder(plan, specification))
-    with folder.locked():
+    with exclusive(folder.folder, wait=False):
         folder.claim(specification)
         folder.images.verify()
         if folder.scored and _complete(plan, folder):

@@ -1,9 +1,11 @@
 """Files that survive kill -9 and a full disk: atomic writes and a ledger of image digests."""
 
+import fcntl
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file whole or not at all; readers see the old one or the new one."""
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
             file.write(data)
@@ -30,6 +32,20 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def exclusive(folder: Path, wait: bool) -> Iterator[None]:
+    """No two processes work in one folder. UserError when one does and ``wait`` is False."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"Another process works in {folder}; wait for it, or choose another folder."
+            ) from error
+        yield
 
 
 class ImageStore:

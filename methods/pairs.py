@@ -12,7 +12,7 @@ from bench.methods.backbones.conditioned import Weights
 from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.corpora import Corpus, Triplet
 from bench.methods.sampling import draw
-from bench.store import ImageStore
+from bench.store import ImageStore, exclusive
 
 
 class PairSource(Protocol):
@@ -74,7 +74,21 @@ def make_negatives(
             "indices": list(indices),
         }
     )
-    store = ImageStore(workspace.cache / "negatives" / key[:16])
+    folder = workspace.cache / "negatives" / key[:16]
+    with exclusive(folder, wait=True):
+        return _filled(ImageStore(folder), backbone, corpus, indices, source, sampler, workspace)
+
+
+def _filled(
+    store: ImageStore,
+    backbone: FluxBackbone,
+    corpus: Corpus,
+    indices: Sequence[int],
+    source: PairSource,
+    sampler: Sampler,
+    workspace: Workspace,
+) -> list[Image.Image]:
+    """Every negative, those drawn that were not there."""
     store.verify()
     files = [f"{index:06d}.png" for index in indices]
     for start in range(0, len(files), sampler.batch):

@@ -14,17 +14,8 @@ from tests.commands import QUICK, QUICK_PAIRS, bench, bench_json, refusal, start
 
 SMALL = ("--suite", "mini", "--limit-subjects", "4", *QUICK_PAIRS)
 SFO = ("run", "--method", "sfo", *SMALL, *QUICK)
-SFT = (
-    "run",
-    "--method",
-    "sft-base",
-    "--suite",
-    "mini",
-    "--limit-subjects",
-    "3",
-    "--set",
-    "steps=2",
-)
+FEW = ("--suite", "mini", "--limit-subjects", "3", "--set", "steps=2")
+SFT = ("run", "--method", "sft-base", *FEW)
 
 
 @pytest.fixture(scope="module")

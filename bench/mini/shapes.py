@@ -41,7 +41,8 @@ def triangle(ax: float, ay: float, bx: float, by: float, cx: float, cy: float) -
             ((x - px) * (qy - py) - (y - py) * (qx - px)) / float(np.hypot(qx - px, qy - py))
             for px, py, qx, qy in edges
         ]
-        return np.maximum.reduce(sides)
+        inside: Array = np.maximum.reduce(sides)
+        return inside
 
     return distance
 

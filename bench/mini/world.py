@@ -168,7 +168,8 @@ GRID = _grid()
 
 def _fill(colour: RGB) -> Array:
     side = SIZE * SUPERSAMPLING
-    return np.broadcast_to(np.array(colour), (side, side, 3)).copy()
+    canvas: Array = np.broadcast_to(np.array(colour), (side, side, 3)).copy()
+    return canvas
 
 
 def _to_image(canvas: Array) -> Image:

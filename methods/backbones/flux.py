@@ -136,8 +136,11 @@ class FluxBackbone:
         """Velocity (B, N, C) at x_t, t (B,) in [0, 1].
 
         The reference stands to the left of the image at timestep 0, and the adapters named in
-        ``weights`` act on its tokens alone (OminiControl).
+        ``weights`` act on its tokens alone (OminiControl). ValueError for adapters that are not
+        there.
         """
+        if absent := weights.keys() - getattr(self.transformer, "peft_config", {}).keys():
+            raise ValueError(f"no such adapter on the backbone: {', '.join(sorted(absent))}")
         ids = position_ids(self._side).to(x.device)
         branches = [Branch(x, ids, t, self._guidance(t, guidance))]
         if condition.reference is not None:

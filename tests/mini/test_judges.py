@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from bench.mini.training import judges
-from bench.mini.training.data import Corpus, build_corpus, cached_corpus
+from bench.mini.training import judges, reader
+from bench.mini.training.data import Corpus, build_corpus
 from bench.mini.training.stages import save_half
 from bench.mini.weights import weights_file
 from bench.mini.world import PALETTE, sample_identity
@@ -26,11 +26,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small_world(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Training on a few subjects instead of twelve thousand."""
-    monkeypatch.setattr(judges, "BATCH", 32)
-    monkeypatch.setattr(judges, "TWINS", FEW)
-    monkeypatch.setattr(
-        judges, "train_corpus", lambda folder: cached_corpus(folder, 0, "train", FEW, 4)
-    )
+    for module, name in ((judges, "BATCH"), (reader, "BATCH")):
+        monkeypatch.setattr(module, name, 32)
+    for name in ("SUBJECTS", "TWINS"):
+        monkeypatch.setattr(judges, name, FEW)
 
 
 @pytest.mark.usefixtures("small_world")
@@ -38,7 +37,8 @@ def small_world(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_judge_trains_and_its_averaged_weights_can_be_shipped(
     name: str, cache: Path, tmp_path: Path
 ) -> None:
-    found = getattr(judges, f"train_{name}")(tmp_path / name, cache, steps=2)
+    module = reader if name == "attributes" else judges
+    found = getattr(module, f"train_{name}")(tmp_path / name, cache, steps=2)
     save_half(found, tmp_path / "weights.safetensors")
     shipped = load_file(weights_file(f"mini-{name}"))
     stored = load_file(tmp_path / "weights.safetensors")
@@ -91,8 +91,8 @@ def test_recolours_are_read_from_the_prompts(corpus: Corpus) -> None:
 def test_a_pattern_counts_as_hidden_only_where_the_new_colour_is_close_to_the_second() -> None:
     one = sample_identity(0, "validation", 0)
     colours = np.array([["", *PALETTE]])
-    shown = judges.readable([one], colours)[0]
-    far = [dist(rgb, one.second) > judges.READABLE_CONTRAST for rgb in PALETTE.values()]
+    shown = reader.readable([one], colours)[0]
+    far = [dist(rgb, one.second) > reader.READABLE_CONTRAST for rgb in PALETTE.values()]
     assert shown.tolist() == [True, *far]
     assert not all(far)
 
@@ -115,7 +115,7 @@ def test_the_shipped_mini_clip_sees_scenes(cache: Path) -> None:
 
 
 def test_the_shipped_attribute_reader_reads_patterns_and_emblems(cache: Path) -> None:
-    found = judges.evaluate_attributes(load_file(weights_file("mini-attributes")), cache)
+    found = reader.evaluate_attributes(load_file(weights_file("mini-attributes")), cache)
     assert min(found["pattern"], found["emblem"]) >= 0.9
     assert min(found["pattern_reference"], found["emblem_reference"]) >= 0.9
     assert found["hidden_patterns"] < 0.1

@@ -1,10 +1,5 @@
-"""Training of the mini world's judges: identity (mini-dino), scene (mini-clip), attributes.
+"""Training of the mini world's encoders: the judges of identity (mini-dino), scene (mini-clip)."""
 
-The attribute classifier is no encoder of the harness: it reads patterns and emblems, as a second
-opinion on identity that no method was tuned against.
-"""
-
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -20,14 +15,10 @@ from torch.nn import functional as F
 from bench.methods.loop import Recipe, Training
 from bench.metrics.mini_encoders import build_clip, build_vit, clip_tokens
 from bench.mini.grammar import CLASSES, sample_scene
-from bench.mini.shapes import EMBLEMS
 from bench.mini.training.data import Corpus, cached_corpus
 from bench.mini.training.log import logger
 from bench.mini.world import (
-    PALETTE,
-    PATTERNS,
     Identity,
-    Split,
     render_reference,
     render_scene,
     sample_identity,
@@ -38,13 +29,12 @@ from bench.mini.world import generator as world_generator
 Net = TypeVar("Net", bound=nn.Module)
 BATCH = 128
 TEMPERATURE = 0.1
-READABLE_CONTRAST = 0.35
 ATTRIBUTES = ("pattern", "emblem", "emblem_colour", "second", "body")
 FINE = ("pattern", "emblem")
 """What twins differ in: strangers differ in colours already."""
-TWINS = 4000
+SUBJECTS, TWINS = 12_000, 4000
 WIDE = 1.0
-STEPS = {"strangers": 800, "twins": 900, "clip": 500, "attributes": 1600}
+STEPS = {"strangers": 800, "twins": 900, "clip": 500}
 
 
 def to_input(images: NDArray[np.uint8]) -> Tensor:
@@ -70,14 +60,14 @@ def recolours(corpus: Corpus) -> NDArray[np.str_]:
 
 def train_corpus(cache: Path) -> Corpus:
     """Poses twice as far as the world's: a judge must not be thrown by an odd one."""
-    return cached_corpus(cache, 0, "train", 12000, 4, difficulty=WIDE)
+    return cached_corpus(cache, 0, "train", SUBJECTS, 4, difficulty=WIDE)
 
 
 def validation_corpus(cache: Path) -> Corpus:
     return cached_corpus(cache, 0, "validation", 96, 4)
 
 
-def _train(
+def fit(
     model: nn.Module, loss: Callable[[torch.Generator], Tensor], steps: int, folder: Path
 ) -> dict[str, Tensor]:
     """Minimise a loss of random batches; returns the averaged weights."""
@@ -125,8 +115,8 @@ def train_dino(folder: Path, cache: Path, steps: int | None = None) -> dict[str,
         return _contrast_of(model, np.concatenate([own, others]))
 
     coarse, fine = (steps or STEPS[stage] for stage in ("strangers", "twins"))
-    model.load_state_dict(_train(model, strangers, coarse, folder / "strangers"))
-    return _train(model, siblings, fine, folder / "twins")
+    model.load_state_dict(fit(model, strangers, coarse, folder / "strangers"))
+    return fit(model, siblings, fine, folder / "twins")
 
 
 def _of_two_classes(
@@ -252,7 +242,7 @@ def train_clip(folder: Path, cache: Path, steps: int | None = None) -> dict[str,
         truth = torch.arange(BATCH)
         return (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2
 
-    return _train(model, loss, steps or STEPS["clip"], folder)
+    return fit(model, loss, steps or STEPS["clip"], folder)
 
 
 @torch.inference_mode()
@@ -273,87 +263,6 @@ def evaluate_clip(weights: dict[str, Tensor], cache: Path) -> dict[str, float]:
         "own_prompt": own.mean().item(),
         "other_prompt": ((similarity.sum() - own.sum()) / (n * (n - 1))).item(),
     }
-
-
-# attributes
-
-
-def attributes(split: Split, subjects: int) -> tuple[list[Identity], Tensor]:
-    """The identities of a split and their (pattern, emblem) indices, (S, 2)."""
-    identities = [sample_identity(0, split, index) for index in range(subjects)]
-    emblems = tuple(EMBLEMS)
-    labels = [[PATTERNS.index(one.pattern), emblems.index(one.emblem)] for one in identities]
-    return identities, torch.tensor(labels)
-
-
-def build_reader() -> nn.Sequential:
-    """A small convolutional network: (B, 3, 32, 32) to the logits of patterns and emblems.
-
-    A ViT from scratch stays at chance on these for hundreds of steps.
-    """
-    layers: list[nn.Module] = []
-    for inputs, outputs, stride in ((3, 32, 1), (32, 64, 2), (64, 64, 1), (64, 128, 2)):
-        layers += [nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)]
-        layers += [nn.GroupNorm(8, outputs), nn.GELU()]
-    layers += [nn.Conv2d(128, 128, 3, padding=1), nn.GELU(), nn.AdaptiveMaxPool2d(2)]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(512, len(PATTERNS) + len(EMBLEMS)))
-
-
-def readable(identities: list[Identity], colours: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """(S, K) whether the pattern shows: a new body colour close to the second one hides it."""
-    return np.array(
-        [
-            [not c or math.dist(PALETTE[c], one.second) > READABLE_CONTRAST for c in row]
-            for one, row in zip(identities, colours, strict=True)
-        ]
-    )
-
-
-def train_attributes(folder: Path, cache: Path, steps: int | None = None) -> dict[str, Tensor]:
-    """Pattern and emblem from references and scenes; hidden patterns count for nothing."""
-    corpus = train_corpus(cache)
-    identities, labels = attributes("train", len(corpus.references))
-    views = np.concatenate([corpus.references[:, None], corpus.targets], axis=1)
-    shown = readable(identities, recolours(corpus))
-    shown = np.concatenate([np.ones((len(shown), 1), bool), shown], axis=1)
-    torch.manual_seed(0)
-    model = build_reader()
-
-    def loss(generator: torch.Generator) -> Tensor:
-        s = torch.randint(views.shape[0], (BATCH,), generator=generator)
-        k = torch.randint(views.shape[1], (BATCH,), generator=generator)
-        pattern, emblem = model(to_input(views[s.numpy(), k.numpy()])).split(len(PATTERNS), dim=1)
-        seen = torch.from_numpy(shown[s.numpy(), k.numpy()])
-        return F.cross_entropy(pattern[seen], labels[s, 0][seen]) + F.cross_entropy(
-            emblem, labels[s, 1]
-        )
-
-    return _train(model, loss, steps or STEPS["attributes"], folder)
-
-
-@torch.inference_mode()
-def evaluate_attributes(weights: dict[str, Tensor], cache: Path) -> dict[str, float]:
-    """Accuracy on validation renderings: scenes and references, chance is a quarter."""
-    model = loaded(build_reader(), weights)
-    corpus = validation_corpus(cache)
-    identities, labels = attributes("validation", len(corpus.references))
-    shown = torch.from_numpy(readable(identities, recolours(corpus)))
-    scenes = read_attributes(model, corpus.targets.reshape(-1, 32, 32, 3)).view(*shown.shape, 2)
-    references = read_attributes(model, corpus.references)
-    right, right_references = scenes == labels[:, None], references == labels
-    return {
-        "pattern": right[..., 0][shown].float().mean().item(),
-        "emblem": right[..., 1].float().mean().item(),
-        "pattern_reference": right_references[:, 0].float().mean().item(),
-        "emblem_reference": right_references[:, 1].float().mean().item(),
-        "hidden_patterns": (~shown).float().mean().item(),
-    }
-
-
-def read_attributes(model: nn.Module, images: NDArray[np.uint8]) -> Tensor:
-    """(pattern, emblem) indices of (B, 32, 32, 3) images, (B, 2)."""
-    pattern, emblem = model(to_input(images)).split(len(PATTERNS), dim=1)
-    return torch.stack([pattern.argmax(dim=1), emblem.argmax(dim=1)], dim=1)
 
 
 def loaded(model: Net, weights: dict[str, Tensor]) -> Net:

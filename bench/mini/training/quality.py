@@ -15,7 +15,7 @@ from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.backbones.mini import SFT
 from bench.methods.sampling import draw
 from bench.metrics.mini_encoders import mini_clip, mini_dino
-from bench.mini.training import judges
+from bench.mini.training import judges, reader
 from bench.mini.training.data import Corpus
 from bench.mini.training.stages import trained_base
 from bench.mini.weights import weights_file
@@ -27,7 +27,7 @@ Features = NDArray[np.float32]
 def measure(cache: Path, progress: Progress = silent) -> dict[str, dict[str, float]]:
     """Figures of the judges, of true renderings, of the base alone and of SFT-base."""
     networks = {name: load_file(weights_file(f"mini-{name}")) for name in ("dino", "clip")}
-    reader = load_file(weights_file("mini-attributes"))
+    read = load_file(weights_file("mini-attributes"))
     corpus = judges.validation_corpus(cache)
     backbone = trained_base(weights_file("mini-base").parent)
     backbone.load_adapter("sft", weights_file(SFT))
@@ -35,9 +35,9 @@ def measure(cache: Path, progress: Progress = silent) -> dict[str, dict[str, flo
     return {
         "mini-dino": judges.evaluate_dino(networks["dino"], cache),
         "mini-clip": judges.evaluate_clip(networks["clip"], cache),
-        "mini-attributes": judges.evaluate_attributes(reader, cache),
-        "truth": _judged(truth, corpus, reader),
-        "base": _judged(_samples(backbone, corpus, {}, "base", progress), corpus, reader),
+        "mini-attributes": reader.evaluate_attributes(read, cache),
+        "truth": _judged(truth, corpus, read),
+        "base": _judged(_samples(backbone, corpus, {}, "base", progress), corpus, read),
         "sft-base": _judged(
             _samples(backbone, corpus, {"sft": 1.0}, "sft-base", progress), corpus, reader
         ),
@@ -61,7 +61,7 @@ def _samples(
     return np.stack(drawn)
 
 
-def _judged(samples: Pixels, corpus: Corpus, reader: dict[str, Any]) -> dict[str, float]:
+def _judged(samples: Pixels, corpus: Corpus, weights: dict[str, Any]) -> dict[str, float]:
     """Similarity to true targets, references and prompts; attributes read; FID to the truth."""
     truth = corpus.targets.reshape(samples.shape)
     per_subject = corpus.targets.shape[1]
@@ -69,11 +69,11 @@ def _judged(samples: Pixels, corpus: Corpus, reader: dict[str, Any]) -> dict[str
     seen, true = dino.encode_images(_pictures(samples)), dino.encode_images(_pictures(truth))
     references = np.repeat(dino.encode_images(_pictures(corpus.references)), per_subject, axis=0)
     texts = clip.encode_texts(judges.full_prompts(corpus).reshape(-1).tolist())
-    identities, labels = judges.attributes("validation", len(corpus.references))
-    shown = judges.readable(identities, judges.recolours(corpus)).reshape(-1)
-    model = judges.loaded(judges.build_reader(), reader)
+    identities, labels = reader.attributes("validation", len(corpus.references))
+    shown = reader.readable(identities, judges.recolours(corpus)).reshape(-1)
+    model = judges.loaded(reader.build_reader(), weights)
     with torch.inference_mode():
-        read = judges.read_attributes(model, samples).numpy()
+        read = reader.read_attributes(model, samples).numpy()
     right = read == labels.numpy().repeat(per_subject, axis=0)
     return {
         "dino to target": float((seen * true).sum(axis=1).mean()),

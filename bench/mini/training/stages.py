@@ -12,7 +12,7 @@ from bench.errors import UserError, unknown
 from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.backbones.mini import BASE, SFT, MiniNetworks, assemble
 from bench.methods.loop import Training
-from bench.mini.training import base, judges, sft
+from bench.mini.training import base, judges, reader, sft
 from bench.mini.training.data import cached_corpus
 from bench.mini.training.log import logger
 from bench.store import write_atomically
@@ -94,5 +94,5 @@ STAGES: dict[str, Stage] = {
     "sft": _sft,
     "dino": _judge("dino", judges.train_dino),
     "clip": _judge("clip", judges.train_clip),
-    "attributes": _judge("attributes", judges.train_attributes),
+    "attributes": _judge("attributes", reader.train_attributes),
 }
