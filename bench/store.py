@@ -22,7 +22,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file whole or not at all; readers see the old one or the new one."""
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
             file.write(data)
