@@ -174,7 +174,8 @@ def _fill(colour: RGB) -> Array:
 
 def _to_image(canvas: Array) -> Image:
     blocks = canvas.reshape(SIZE, SUPERSAMPLING, SIZE, SUPERSAMPLING, 3).mean(axis=(1, 3))
-    return np.rint(np.clip(blocks, 0, 1) * 255).astype(np.uint8)
+    image: Image = np.rint(np.clip(blocks, 0, 1) * 255).astype(np.uint8)
+    return image
 
 
 def _local(pose: Pose) -> tuple[Array, Array]:

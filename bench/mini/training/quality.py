@@ -31,16 +31,16 @@ def measure(cache: Path, progress: Progress = silent) -> dict[str, dict[str, flo
     corpus = judges.validation_corpus(cache)
     backbone = trained_base(weights_file("mini-base").parent)
     backbone.load_adapter("sft", weights_file(SFT))
-    truth = corpus.targets.reshape(-1, *corpus.targets.shape[2:])
+    samples = {
+        "truth": corpus.targets.reshape(-1, *corpus.targets.shape[2:]),
+        "base": _samples(backbone, corpus, {}, "base", progress),
+        "sft-base": _samples(backbone, corpus, {"sft": 1.0}, "sft-base", progress),
+    }
     return {
         "mini-dino": judges.evaluate_dino(networks["dino"], cache),
         "mini-clip": judges.evaluate_clip(networks["clip"], cache),
         "mini-attributes": reader.evaluate_attributes(read, cache),
-        "truth": _judged(truth, corpus, read),
-        "base": _judged(_samples(backbone, corpus, {}, "base", progress), corpus, read),
-        "sft-base": _judged(
-            _samples(backbone, corpus, {"sft": 1.0}, "sft-base", progress), corpus, reader
-        ),
+        **{name: _judged(images, corpus, read) for name, images in samples.items()},
     }
 
 
