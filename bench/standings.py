@@ -130,18 +130,25 @@ def as_table(title: str, shown: Iterable[Section], extra: RunResult | None = Non
         groups = [_with(extra, [line for group in groups for line in group])]
     results = [result for group in groups for _, result in group]
     metrics = {name: told for result in results for name, told in result.metrics.items()}
-    table = Table(title=title, box=box.SIMPLE_HEAD, caption_justify="left")
-    for number, head in enumerate(_header(metrics)):
-        table.add_column(head, justify="left" if number in (1, 2) else "right")
+    table = Table(
+        title=title,
+        box=box.SIMPLE_HEAD,
+        caption_justify="left",
+        padding=0,
+    )
+    for number, head in enumerate(_header(metrics)[:-1]):
+        table.add_column(head, justify="left" if number in (1, 2) else "right", no_wrap=True)
     for group in groups:
         for rank, result in group:
             marked = extra is not None and _same(result, extra)
-            method = f"{_method(result)}{' (this run)' if marked else ''}"
-            cells = map(Text, _cells(rank, method, result, list(metrics)))
-            table.add_row(*cells, style="bold" if marked else None)
+            method = f"{_method(result)}{' *' if marked else ''}"
+            cells = _cells(rank, method, result, list(metrics))[:-1]
+            # Two lines a row, so that eighty columns are enough.
+            lines = (Text(cell.replace(" [", "\n[")) for cell in cells)
+            table.add_row(*lines, style="bold" if marked else None)
         table.add_section()
     notes = [note for group in groups for note in _captions(group[0][1])]
-    table.caption = Text("\n".join(notes))
+    table.caption = Text("\n".join(["* this run", *notes] if extra else notes))
     return table
 
 

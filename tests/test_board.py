@@ -325,7 +325,7 @@ class TestTable:
         add_row(run, boards)
         add_row(make_run("sft-base"), boards)
         shown = self.text(table("mini@1", boards, read_result(run / "row.json")))
-        [marked] = [line for line in shown.splitlines() if "this run" in line]
+        [marked] = [line for line in shown.splitlines() if " r1 *" in line]
         assert marked.split()[:2] == ["1", "sfo"]
         assert shown.count("sfo r1") == 1
 
@@ -335,12 +335,12 @@ class TestTable:
         mine = read_result(make_run("sfo") / "row.json")
         add_row(make_run("sfo", method="twin", identity=identity("twin")), boards)
         lines = self.text(table("mini@1", boards, mine)).splitlines()
-        assert [line.split()[0] for line in lines if "this run" in line] == ["sfo"]
+        assert [line.split()[0] for line in lines if " r1 *" in line] == ["sfo"]
 
     def test_adds_a_run_that_is_not_on_the_board(self, make_run: MakeRun, boards: Path) -> None:
         add_row(make_run("sft-base"), boards)
         shown = self.text(table("mini@1", boards, read_result(make_run("sfo") / "row.json")))
-        [marked] = [line for line in shown.splitlines() if "this run" in line]
+        [marked] = [line for line in shown.splitlines() if " r1 *" in line]
         assert marked.split()[0] == "sfo"
         assert "sft-base r1" in shown
 
@@ -348,7 +348,7 @@ class TestTable:
         self, make_run: MakeRun, boards: Path
     ) -> None:
         shown = self.text(table("mini@1", boards, read_result(make_run("sfo") / "row.json")))
-        assert "sfo r1 (this run)" in shown
+        assert "sfo r1 *" in shown
         assert "Mini weights" in shown
 
     def test_leaves_out_what_the_run_cannot_be_compared_with(
@@ -360,7 +360,7 @@ class TestTable:
 
     def test_a_partial_run_just_made_is_called_one(self, make_run: MakeRun, boards: Path) -> None:
         mine = read_result(make_run("sfo", limited=True) / "row.json")
-        assert "partial   sfo r1 (this run)" in self.text(table("mini@1", boards, mine))
+        assert "partial sfo r1 *" in self.text(table("mini@1", boards, mine))
 
     def test_partial_runs_have_no_rank(self, make_run: MakeRun, boards: Path) -> None:
         add_row(make_run("part", limited=True), boards, allow_limited=True)
