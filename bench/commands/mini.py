@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands.output import say
+from bench.commands.output import Json, print_json, say
 
 app = typer.Typer(help="The mini world: train its networks, show runs.", no_args_is_help=True)
 
@@ -45,3 +45,24 @@ def show_runs(
 
     show(runs or default_runs(Path("runs")), out, subjects)
     say(f"wrote {out}")
+
+
+@app.command("measure")
+def measure_networks(
+    cache: Annotated[
+        Path, typer.Option(help="Renderings are kept here; the one of `mini train` will do.")
+    ] = Path("mini-training/cache"),
+    as_json: Json = False,
+) -> None:
+    """Measure the shipped networks on validation subjects, as the model card tells it."""
+    from bench.mini.training.quality import measure
+    from bench.terminal import progress_bars
+
+    with progress_bars() as progress:
+        found = measure(cache, progress)
+    if as_json:
+        print_json(found)
+        return
+    for name, figures in found.items():
+        for what, value in figures.items():
+            say(f"{name:<16} {what:<24} {value:.3f}")
