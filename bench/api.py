@@ -118,7 +118,8 @@ class Method(Protocol):
     """Raised whenever the method's images change for the same options."""
     scope: Scope
     inputs: Mapping[str, str]
-    """Digests of the files that options point to; part of the identity of every image."""
+    """Digests of files and corpora, a file's under the name of the option that points to it: part
+    of the identity of every image."""
 
     def train(self, workspace: Workspace) -> None:
         """Train, resume a training, or load what an earlier one left. Called before generate."""

@@ -59,6 +59,7 @@ class Specification(Frozen):
     method: str
     method_revision: int
     options: dict[str, JsonValue]
+    """Without those that name a file: its digest is among the inputs."""
     inputs: dict[str, str]
     backbone: str
     backbone_digest: str
@@ -149,7 +150,7 @@ def specify(
         metrics=metrics,
         method=plan.method,
         method_revision=method.revision,
-        options=plan.options,
+        options={key: v for key, v in plan.options.items() if key not in method.inputs},
         inputs=dict(method.inputs),
         backbone=plan.backbone,
         backbone_digest=backbone_digest,

@@ -172,7 +172,7 @@ def _score(
         identity=specification.identity,
         method=plan.method,
         method_revision=specification.method_revision,
-        options=plan.options,
+        options={**specification.options, **specification.inputs},
         suite=plan.suite.key,
         suite_identity=plan.suite.identity,
         protocol=plan.protocol.key,

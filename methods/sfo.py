@@ -15,7 +15,7 @@ from bench.api import Question, Scope, Workspace
 from bench.errors import UserError
 from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.comparative import Comparison, Examples
-from bench.methods.corpora import Corpus, load_corpus
+from bench.methods.corpora import load_corpus
 from bench.methods.loop import Recipe, Training
 from bench.methods.pairs import Cdns, Sampler, make_negatives
 from bench.methods.sampling import answer
@@ -67,7 +67,8 @@ class Sfo:
                 f"batch={options.batch}; give a divisor."
             )
         self.base = SftBase(backbone, options)
-        self.inputs = self.base.inputs
+        self.corpus = load_corpus(options.corpus or backbone.spec.corpus)
+        self.inputs = {**self.base.inputs, "corpus_identity": self.corpus.identity}
         self.weights = {SFT: 1.0, ADAPTER: 1.0}
 
     def train(self, workspace: Workspace) -> None:
@@ -77,8 +78,7 @@ class Sfo:
         if path.is_file():
             self.backbone.load_adapter(ADAPTER, path)
             return
-        corpus = load_corpus(self.options.corpus or self.backbone.spec.corpus)
-        examples = self._pairs(corpus, workspace)
+        examples = self._pairs(workspace)
         self.backbone.add_adapter(ADAPTER, self.options.rank, self.options.seed)
         self._train(examples, workspace)
         self.backbone.save_adapter(ADAPTER, path)
@@ -86,8 +86,8 @@ class Sfo:
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         return answer(self.backbone, questions, self.weights, self.base.steps, self.base.guidance)
 
-    def _pairs(self, corpus: Corpus, workspace: Workspace) -> Examples:
-        options = self.options
+    def _pairs(self, workspace: Workspace) -> Examples:
+        options, corpus = self.options, self.corpus
         generator = torch.Generator().manual_seed(options.seed)
         indices = torch.randperm(len(corpus), generator=generator)[: options.negatives].tolist()
         base = self.base

@@ -16,7 +16,7 @@ from bench.errors import UserError
 from bench.identity import file_digest
 from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.comparative import Examples, FlowMatching
-from bench.methods.corpora import load_corpus
+from bench.methods.corpora import Corpus, load_corpus
 from bench.methods.loop import Recipe, Training
 from bench.methods.sampling import answer
 
@@ -61,13 +61,18 @@ class SftBase:
         self.adapter = options.adapter or backbone.spec.sft
         if self.adapter and not self.adapter.is_file():
             raise UserError(f"There is no adapter at {self.adapter}; check the option 'adapter'.")
-        self.inputs = {ADAPTER: file_digest(self.adapter)} if self.adapter else {}
+        self.corpus = None if self.adapter else load_corpus(backbone.spec.corpus)
+        self.inputs: dict[str, str] = {}
+        if self.adapter:
+            self.inputs["adapter"] = file_digest(self.adapter)
+        if self.corpus:
+            self.inputs["sft_corpus_identity"] = self.corpus.identity
 
     def train(self, workspace: Workspace) -> None:
         """Load the adapter, or train it where none is given."""
         path = self.adapter or workspace.folder / f"{ADAPTER}.safetensors"
-        if not path.is_file():
-            self._train(workspace, path)
+        if self.corpus and not path.is_file():
+            self._train(self.corpus, workspace, path)
         else:
             self.backbone.load_adapter(ADAPTER, path)
         self.digest = file_digest(path)
@@ -75,9 +80,8 @@ class SftBase:
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         return answer(self.backbone, questions, self.weights, self.steps, self.guidance)
 
-    def _train(self, workspace: Workspace, path: Path) -> None:
+    def _train(self, corpus: Corpus, workspace: Workspace, path: Path) -> None:
         backbone, options = self.backbone, self.options
-        corpus = load_corpus(backbone.spec.corpus)
         examples = Examples(backbone, corpus, range(len(corpus)), seed=options.seed)
         objective = FlowMatching(self.weights)
         backbone.add_adapter(ADAPTER, options.sft_rank, options.seed)

@@ -149,12 +149,12 @@ def test_sfo_leaves_the_sft_adapter_as_it_is_and_starts_from_its_images(
 
     base = SftBase(fresh(), SftOptions(adapter=adapter, steps=2))
     base.train(workspace)
-    assert base.inputs == {"sft": file_digest(adapter)}
+    assert base.inputs == {"adapter": file_digest(adapter)}
     assert not workspace.folder.exists()
 
     tuned = Sfo(backbone := fresh(), SfoOptions(**given))
     tuned.train(workspace)
-    assert tuned.inputs == base.inputs
+    assert tuned.inputs == {**base.inputs, "corpus_identity": tuned.corpus.identity}
     for path, value in donor.adapter_parameters("sft").items():
         assert torch.equal(backbone.adapter_parameters("sft")[path], value)
     before = pixels(base, question)
