@@ -75,37 +75,29 @@ def make_negatives(
         }
     )
     folder = workspace.cache / "negatives" / key[:16]
+    files = [f"{index:06d}.png" for index in indices]
     with exclusive(folder, wait=True):
-        return _filled(ImageStore(folder), backbone, corpus, indices, source, sampler, workspace)
+        store = ImageStore(folder)
+        store.verify()
+        for start in range(0, len(files), sampler.batch):
+            chunk = slice(start, start + sampler.batch)
+            if not store.has_all(files[chunk]):
+                images = _draw(backbone, corpus, indices[chunk], source, sampler)
+                store.put_all(dict(zip(files[chunk], images, strict=True)))
+            workspace.progress("negatives", len(files[: chunk.stop]), len(files))
+    workspace.log({"event": "negatives", "folder": folder.name, "n": len(files)})
+    return [store.open(file) for file in files]
 
 
-def _filled(
-    store: ImageStore,
+def _draw(
     backbone: FluxBackbone,
     corpus: Corpus,
     indices: Sequence[int],
     source: PairSource,
     sampler: Sampler,
-    workspace: Workspace,
 ) -> list[Image.Image]:
-    """Every negative, those drawn that were not there."""
-    store.verify()
-    files = [f"{index:06d}.png" for index in indices]
-    for start in range(0, len(files), sampler.batch):
-        chunk = slice(start, start + sampler.batch)
-        if store.has_all(files[chunk]):
-            continue
-        asked = [(index, *source.condition(corpus[index])) for index in indices[chunk]]
-        images = draw(
-            backbone,
-            [prompt for _, prompt, _ in asked],
-            [reference for _, _, reference in asked],
-            [seed_of("negative", index) for index, _, _ in asked],
-            sampler.weights,
-            sampler.steps,
-            sampler.guidance,
-        )
-        store.put_all(dict(zip(files[chunk], images, strict=True)))
-        workspace.progress("negatives", min(start + sampler.batch, len(files)), len(files))
-    workspace.log({"event": "negatives", "folder": str(store.folder), "n": len(files)})
-    return [store.open(file) for file in files]
+    prompts, references = zip(*(source.condition(corpus[index]) for index in indices), strict=True)
+    seeds = [seed_of("negative", index) for index in indices]
+    return draw(
+        backbone, prompts, references, seeds, sampler.weights, sampler.steps, sampler.guidance
+    )
