@@ -1,5 +1,6 @@
 """The tree keeps its promises: where code lies, what ships, how heavy it is."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -28,27 +29,34 @@ def test_the_mini_worlds_weights_stay_under_12_megabytes() -> None:
     assert sum(path.stat().st_size for path in weights) <= 12_000_000
 
 
-def tracked() -> set[str]:
-    """Files that belong into the wheel, by their names there."""
-    done = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", *SHIPPED], capture_output=True, text=True
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """The tracked files alone, so that nothing left by an earlier build gets in."""
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=False
     )
-    if done.returncode:
+    if listed.returncode:
         pytest.skip("this is no git checkout")
-    names = set()
-    for name in done.stdout.splitlines():
-        top, _, rest = name.partition("/")
-        names.add(f"{SHIPPED[top]}/{rest}")
-    return names
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, tmp_path / "tree" / name)
+    return tmp_path / "tree"
 
 
-def test_the_wheel_holds_every_file_of_the_tree(tmp_path: Path) -> None:
+def test_the_wheel_holds_every_file_of_the_tree(tree: Path, tmp_path: Path) -> None:
+    files = [path.relative_to(tree) for path in tree.rglob("*") if path.is_file()]
+    belonging = {
+        f"{SHIPPED[path.parts[0]]}/{Path(*path.parts[1:]).as_posix()}"
+        for path in files
+        if path.parts[0] in SHIPPED
+    }
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)],
+        [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(tree)],
         check=True,
         capture_output=True,
     )
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert packed == tracked()
+    assert packed == belonging
