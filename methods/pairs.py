@@ -41,7 +41,9 @@ class Cdns:
     def condition(self, triplet: Triplet) -> tuple[str, Image.Image]:
         radius = self.radius * min(triplet.reference.size) / 512
         blurred = triplet.reference.filter(ImageFilter.GaussianBlur(radius))
-        return self.text.replace("{item}", triplet.item), blurred
+        return self.text.replace("{item}", triplet.item).replace(
+            "{prompt}", triplet.prompt
+        ), blurred
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from bench.api import Question, Scope, Workspace
 from bench.errors import UserError
-from bench.methods.backbones.flux import FluxBackbone
+from bench.methods.backbones.flux import FluxBackbone, Tokens
 from bench.methods.comparative import Comparison, Examples
 from bench.methods.corpora import load_corpus
 from bench.methods.loop import Recipe, Training
@@ -37,6 +37,7 @@ class SfoOptions(SftOptions):
     lr: float = Field(1.0, gt=0, description="Prodigy's factor, or AdamW's rate")
     d0: float = Field(1e-6, gt=0, description="Prodigy's first estimate")
     corpus: str | None = Field(None, description="where pairs come from; default: the backbone's")
+    tokens: Tokens = Field("reference", description="reference: its tokens alone; image: all")
     negatives: int = Field(5000, gt=0, description="size of the pool of negatives")
     blur: float = Field(5.0, ge=0, description="Gaussian radius at 512 px of CDNS's reference")
     generic: str = Field("a photo of {item}", description="CDNS's prompt")
@@ -76,10 +77,11 @@ class Sfo:
         self.base.train(workspace)
         path = workspace.folder / f"{ADAPTER}.safetensors"
         if path.is_file():
-            self.backbone.load_adapter(ADAPTER, path)
+            self.backbone.load_adapter(ADAPTER, path, self.options.tokens)
             return
         examples = self._pairs(workspace)
-        self.backbone.add_adapter(ADAPTER, self.options.rank, self.options.seed)
+        options = self.options
+        self.backbone.add_adapter(ADAPTER, options.rank, options.seed, options.tokens)
         self._train(examples, workspace)
         self.backbone.save_adapter(ADAPTER, path)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from bench.methods.backbones import lora
 from bench.methods.backbones.conditioned import OFF, Branch, Text, Weights, velocity
 
 Generators = Sequence[torch.Generator]
+Tokens = Literal["reference", "image"]
+"""What an adapter acts on: the reference's tokens alone, or the image's as well."""
 
 
 class Codec(Protocol):
@@ -92,6 +94,7 @@ class FluxBackbone:
     ) -> None:
         self.spec, self.transformer, self.codec = spec, transformer.eval(), codec
         self._encode_prompts, self._schedule = encode_prompts, schedule
+        self._everywhere: set[str] = set()
         lora.freeze(transformer)
         self._side = spec.resolution // (codec.factor * codec.patch)
 
@@ -136,13 +139,15 @@ class FluxBackbone:
         """Velocity (B, N, C) at x_t, t (B,) in [0, 1].
 
         The reference stands to the left of the image at timestep 0, and the adapters named in
-        ``weights`` act on its tokens alone (OminiControl). ValueError for adapters that are not
+        ``weights`` act on its tokens alone (OminiControl), but for those that were put there to
+        act on the image's as well. ValueError for adapters that are not
         there.
         """
         if absent := weights.keys() - getattr(self.transformer, "peft_config", {}).keys():
             raise ValueError(f"no such adapter on the backbone: {', '.join(sorted(absent))}")
         ids = position_ids(self._side).to(x.device)
-        branches = [Branch(x, ids, t, self._guidance(t, guidance))]
+        on_image = {name: weights[name] for name in weights if name in self._everywhere}
+        branches = [Branch(x, ids, t, self._guidance(t, guidance), on_image)]
         if condition.reference is not None:
             left = position_ids(self._side, shift=-self._side).to(x.device)
             clean = torch.zeros_like(t)
@@ -172,8 +177,10 @@ class FluxBackbone:
         )
         return scheduler
 
-    def add_adapter(self, name: str, rank: int, seed: int) -> None:
+    def add_adapter(self, name: str, rank: int, seed: int, tokens: Tokens = "reference") -> None:
+        """A fresh adapter: it changes nothing until it is trained."""
         lora.add_adapter(self.transformer, name, rank, seed)
+        self._acts_on(name, tokens)
 
     def adapter_parameters(self, name: str) -> dict[str, nn.Parameter]:
         return lora.adapter_parameters(self.transformer, name)
@@ -181,5 +188,11 @@ class FluxBackbone:
     def save_adapter(self, name: str, path: Path) -> None:
         lora.save_adapter(self.transformer, name, path)
 
-    def load_adapter(self, name: str, path: Path) -> None:
+    def load_adapter(self, name: str, path: Path, tokens: Tokens = "reference") -> None:
+        """An adapter from a file. UserError when it cannot be read or does not fit."""
         lora.load_adapter(self.transformer, name, path)
+        self._acts_on(name, tokens)
+
+    def _acts_on(self, name: str, tokens: Tokens) -> None:
+        if tokens == "image":
+            self._everywhere.add(name)
