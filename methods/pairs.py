@@ -28,7 +28,9 @@ class PairSource(Protocol):
 class Cdns:
     """Condition-degradation negative sampling: a blurred reference and a generic prompt.
 
-    ``radius`` is PIL's Gaussian radius at 512 pixels; it scales with the resolution.
+    ``radius`` is PIL's Gaussian radius at 512 pixels; it scales with the resolution. ``text`` may
+    name ``{item}`` and ``{prompt}``, the triplet's own prompt: with that alone only the reference
+    is degraded.
     Source: SFO (arXiv 2506.03621), Sec. 4.3.
     """
 
@@ -41,9 +43,8 @@ class Cdns:
     def condition(self, triplet: Triplet) -> tuple[str, Image.Image]:
         radius = self.radius * min(triplet.reference.size) / 512
         blurred = triplet.reference.filter(ImageFilter.GaussianBlur(radius))
-        return self.text.replace("{item}", triplet.item).replace(
-            "{prompt}", triplet.prompt
-        ), blurred
+        text = self.text.replace("{item}", triplet.item).replace("{prompt}", triplet.prompt)
+        return text, blurred
 
 
 @dataclass(frozen=True)
