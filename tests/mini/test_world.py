@@ -37,7 +37,7 @@ from bench.mini.world import (
     sample_pose,
 )
 
-GOLDEN = "5d8a8df8b3714a3d0151474698db319107c52d06db2950fbf434656a3058c277"
+GOLDEN = "8e8b06aa96a21051ec4a244fa394877728b656104565f5dea6d986d26ef69586"
 POSE = Pose(16.0, 19.5, 9.0, 0.0)
 seeds = st.integers(0, 2**32)
 splits = st.sampled_from(SPLITS)
