@@ -11,7 +11,7 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 
 from bench.errors import UserError
-from bench.methods.backbones.flux import FluxBackbone
+from bench.methods.backbones.flux import Condition, FluxBackbone, Tokens
 from bench.methods.backbones.lora import TARGETS
 
 AddTrained = Callable[..., None]
@@ -154,3 +154,24 @@ def test_a_lora_for_a_deeper_network_is_refused(flux: FluxBackbone, saved: Path)
     save_file(tensors, saved)
     with pytest.raises(UserError, match=r"another backbone .*single_transformer_blocks\.2"):
         flux.load_adapter("again", saved)
+
+
+@pytest.mark.parametrize(("tokens", "changes"), [("reference", False), ("image", True)])
+def test_an_adapter_acts_on_the_image_only_where_it_was_put_there(
+    mini: FluxBackbone, tokens: Tokens, changes: bool
+) -> None:
+    mini.add_adapter("other", rank=2, seed=0, tokens=tokens)
+    for parameter in mini.adapter_parameters("other").values():
+        torch.nn.init.normal_(parameter)
+    x = mini.noise([torch.Generator().manual_seed(0)])
+    condition = Condition(mini.encode_prompts(["a mug"]), None)
+    without, t = mini.predict(x, torch.tensor([0.5]), condition), torch.tensor([0.5])
+    adapted = mini.predict(x, t, condition, {"other": 1.0})
+    assert torch.equal(adapted, without) is not changes
+
+
+def test_an_adapter_that_is_not_there_is_an_error(mini: FluxBackbone) -> None:
+    x = mini.noise([torch.Generator().manual_seed(0)])
+    condition = Condition(mini.encode_prompts(["a mug"]), None)
+    with pytest.raises(ValueError, match="no such adapter on the backbone: sfo"):
+        mini.predict(x, torch.tensor([0.5]), condition, {"sfo": 1.0})
