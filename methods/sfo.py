@@ -55,7 +55,9 @@ class Sfo:
             "batch": 4,
             "micro_batch": 4,
             "negatives": 400,
-            "d0": 1e-4,
+            "optimiser": "adamw",
+            "lr": 3e-5,
+            "tokens": "image",
         },
         "flux-dev": {"corpus": "subjects200k-2"},
     }
