@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.api import Progress, silent
 from bench.methods.loop import Recipe, Training
 from bench.metrics.mini_encoders import build_clip, build_vit, clip_tokens
 from bench.mini.grammar import CLASSES, sample_scene
@@ -68,7 +69,11 @@ def validation_corpus(cache: Path) -> Corpus:
 
 
 def fit(
-    model: nn.Module, loss: Callable[[torch.Generator], Tensor], steps: int, folder: Path
+    model: nn.Module,
+    loss: Callable[[torch.Generator], Tensor],
+    steps: int,
+    folder: Path,
+    progress: Progress,
 ) -> dict[str, Tensor]:
     """Minimise a loss of random batches; returns the averaged weights."""
     recipe = Recipe(
@@ -82,13 +87,17 @@ def fit(
         log_every=50,
     )
     training = Training(dict(model.named_parameters()), recipe, folder, seed=0)
-    return training.run(lambda step, generator: (loss(generator), {}), logger(folder))
+    return training.run(
+        lambda step, generator: (loss(generator), {}), logger(folder), progress, folder.name
+    )
 
 
 # mini-dino
 
 
-def train_dino(folder: Path, cache: Path, steps: int | None = None) -> dict[str, Tensor]:
+def train_dino(
+    folder: Path, cache: Path, steps: int | None = None, progress: Progress = silent
+) -> dict[str, Tensor]:
     """Supervised contrast over identities: first strangers of two classes, then twins.
 
     Colours alone tell strangers apart; a twin differs from its subject in one attribute, so that
@@ -115,8 +124,8 @@ def train_dino(folder: Path, cache: Path, steps: int | None = None) -> dict[str,
         return _contrast_of(model, np.concatenate([own, others]))
 
     coarse, fine = (steps or STEPS[stage] for stage in ("strangers", "twins"))
-    model.load_state_dict(fit(model, strangers, coarse, folder / "strangers"))
-    return fit(model, siblings, fine, folder / "twins")
+    model.load_state_dict(fit(model, strangers, coarse, folder / "strangers", progress))
+    return fit(model, siblings, fine, folder / "twins", progress)
 
 
 def _of_two_classes(
@@ -223,7 +232,9 @@ def _sensitivity(model: nn.Module, references: Tensor) -> dict[str, float]:
 # mini-clip
 
 
-def train_clip(folder: Path, cache: Path, steps: int | None = None) -> dict[str, Tensor]:
+def train_clip(
+    folder: Path, cache: Path, steps: int | None = None, progress: Progress = silent
+) -> dict[str, Tensor]:
     """Images against full prompts; equal prompts in a batch are no negatives of one another."""
     corpus = train_corpus(cache)
     prompts = full_prompts(corpus)
@@ -242,7 +253,7 @@ def train_clip(folder: Path, cache: Path, steps: int | None = None) -> dict[str,
         truth = torch.arange(BATCH)
         return (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2
 
-    return fit(model, loss, steps or STEPS["clip"], folder)
+    return fit(model, loss, steps or STEPS["clip"], folder, progress)
 
 
 @torch.inference_mode()

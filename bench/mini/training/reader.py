@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.api import Progress, silent
 from bench.mini.shapes import EMBLEMS
 from bench.mini.training.judges import (
     fit,
@@ -56,7 +57,9 @@ def readable(identities: list[Identity], colours: NDArray[np.str_]) -> NDArray[n
     )
 
 
-def train_attributes(folder: Path, cache: Path, steps: int | None = None) -> dict[str, Tensor]:
+def train_attributes(
+    folder: Path, cache: Path, steps: int | None = None, progress: Progress = silent
+) -> dict[str, Tensor]:
     """Pattern and emblem from references and scenes; hidden patterns count for nothing."""
     corpus = train_corpus(cache)
     identities, labels = attributes("train", len(corpus.references))
@@ -75,7 +78,7 @@ def train_attributes(folder: Path, cache: Path, steps: int | None = None) -> dic
             emblem, labels[s, 1]
         )
 
-    return fit(model, loss, steps or STEPS, folder)
+    return fit(model, loss, steps or STEPS, folder, progress)
 
 
 @torch.inference_mode()

@@ -83,7 +83,7 @@ def trained_base(weights: Path) -> FluxBackbone:
 
 def _judge(name: str, train: Callable[..., dict[str, Tensor]]) -> Stage:
     def stage(out: Path, steps: int | None, weights: Path, progress: Progress) -> Path:
-        averaged = train(out / name, out / "cache", steps)
+        averaged = train(out / name, out / "cache", steps, progress)
         return save_half(averaged, weights / f"mini-{name}.safetensors")
 
     return stage
