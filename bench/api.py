@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     Embeddings = NDArray[np.float32]
+    Labels = NDArray[np.str_]
+    Pixels = NDArray[Any]
 
 Scope = Literal["none", "subject", "corpus"]
+Precision = Literal["fp32", "tf32", "fp16", "bf16"]
+"""How an encoder multiplies: exactly, or as fast as asked for."""
 
 
 class Frozen(BaseModel):
@@ -130,43 +134,113 @@ class Method(Protocol):
 
 
 class Encoder(Protocol):
-    """Model, weights and preprocessing under one name."""
+    """Model, weights, preprocessing and precision under one name.
+
+    A registered factory is called as ``factory(precision=...)`` and builds no network before
+    something is to be encoded: a warm cache needs none.
+    """
 
     name: str
     digest: str
     """SHA-256 of the weights; part of the identity of every number made with them."""
+    precision: Precision
+    recipe: str
+    """Identity of all that its features follow from: the cache key."""
 
-    def encode_images(self, images: Sequence[Image]) -> Embeddings:
-        """(N, D) float32 rows of unit length."""
+    def prepare(self, image: Image) -> Pixels:
+        """What the network is shown of an RGB image, (H, W, 3); several threads call this."""
+        ...
+
+    def encode_images(self, prepared: Sequence[Pixels]) -> Embeddings:
+        """(N, D) float32 features as the network gives them, of no particular length."""
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        """(N, D) float32 rows of unit length; UserError for encoders without a text tower."""
+        """(N, D) float32 features; UserError for encoders without a text tower."""
+        ...
+
+
+class Comparer(Protocol):
+    """A distance between two images that is more than one of embeddings, such as LPIPS.
+
+    Registered among the encoders and made in the same way.
+    """
+
+    name: str
+    digest: str
+    precision: Precision
+    recipe: str
+
+    def distances(self, pairs: Sequence[tuple[Image, Image]]) -> list[float]:
+        """One number per pair of RGB images, both of one size. ValueError for unequal sizes."""
         ...
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What a metric may look at for one generated image: embeddings of unit length."""
+    """What a metric may look at for one generated image: features, of no particular length."""
 
     image: Embeddings
     """(D,)"""
     references: Embeddings
     """(R, D) the references that the protocol counts."""
+    gallery: Embeddings
+    """(G, D) every reference of the subject."""
     text: Embeddings | None
-    """(D,) the prompt, for metrics with ``needs_text``."""
+    """(D,) what the metric's ``text`` made of the prompt."""
 
 
 class Metric(Protocol):
-    """Embeddings to one number per image."""
+    """What every metric says of itself, whatever it looks at.
+
+    A registered factory is called as ``factory()``, or with an encoder by those who use a metric as
+    a function.
+    """
 
     name: str
     version: int
+    kind: Literal["image", "pair", "set"]
     higher_is_better: bool
     unit: str
-    needs_text: bool
+    encoder: str
+    """The encoder it uses where nobody names another."""
+
+
+class ImageMetric(Metric, Protocol):
+    """Embeddings to one number per image."""
+
+    def text(self, prompt: str) -> str | None:
+        """What is embedded of a prompt; None for metrics that read none."""
+        ...
 
     def score(self, item: Scored) -> float: ...
+
+
+class PairMetric(Metric, Protocol):
+    """Distances to other images, averaged to one number per image; ``encoder`` is a Comparer."""
+
+    others: Literal["references", "siblings"]
+    """The references that count, or the images of the same subject and prompt."""
+
+
+class SetMetric(Metric, Protocol):
+    """Two sets of embeddings to one number."""
+
+    bias: str
+    """How the number of images moves it, in a few words that stand beside it."""
+
+    def score(self, generated: Embeddings, real: Embeddings) -> float:
+        """The number for (N, D) against (M, D). ValueError when there are too few rows."""
+        ...
+
+    def leave_out(
+        self, generated: Embeddings, real: Embeddings, groups: Labels, real_groups: Labels
+    ) -> dict[str, float]:
+        """The number without each group of ``groups`` in turn, left out of both sets.
+
+        ``groups`` (N,) and ``real_groups`` (M,) name every row's group.
+        """
+        ...
 
 
 class Row(Frozen):

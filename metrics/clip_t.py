@@ -1,11 +1,9 @@
-"""CLIP-T: prompt fidelity."""
+"""CLIP-T: prompt fidelity, and CLIPScore, which scales it."""
 
-import numpy as np
-
-from bench.api import Scored
+from bench.metrics.similarity import TextSimilarity
 
 
-class ClipT:
+class ClipT(TextSimilarity):
     """Cosine between the CLIP embeddings of an image and of its prompt, without any prefix.
 
     In [-1, 1], raw: not CLIPScore's 2.5 times the positive part. Source: DreamBooth (Ruiz et al.
@@ -13,13 +11,4 @@ class ClipT:
     """
 
     name = "clip_t"
-    version = 1
-    higher_is_better = True
-    unit = "cosine"
-    needs_text = True
-
-    def score(self, item: Scored) -> float:
-        """ValueError when the prompt's embedding was not made."""
-        if item.text is None:
-            raise ValueError("clip_t needs the embedding of the prompt")
-        return float(item.text.astype(np.float64) @ item.image)
+    encoder = "clip-vitb32-openai"

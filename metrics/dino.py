@@ -1,11 +1,9 @@
 """DINO: subject fidelity."""
 
-import numpy as np
-
-from bench.api import Scored
+from bench.metrics.similarity import Similarity
 
 
-class Dino:
+class Dino(Similarity):
     """Mean cosine between an image's DINO embedding and those of the references that count.
 
     In [-1, 1], raw: neither clipped at zero nor multiplied by 100. Source: DreamBooth (Ruiz et al.
@@ -13,10 +11,4 @@ class Dino:
     """
 
     name = "dino"
-    version = 1
-    higher_is_better = True
-    unit = "cosine"
-    needs_text = False
-
-    def score(self, item: Scored) -> float:
-        return float((item.references.astype(np.float64) @ item.image).mean())
+    encoder = "dino-vits16"
