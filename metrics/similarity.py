@@ -85,7 +85,7 @@ class TextSimilarity(Similarity):
         """(N,) one number per RGB image, each against its own text."""
         own = given(self._encoder, self.name)
         read = own.encode_texts([self.text(text) or "" for text in texts])
-        pairs = zip(directions(embed(own, images)), unit(read), strict=True)
+        pairs = zip(directions(embed(own, images)), directions(read), strict=True)
         return np.array([self.scale(float(image @ text)) for image, text in pairs])
 
 
