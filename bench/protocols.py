@@ -2,33 +2,73 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import ValidationError
+from pydantic import (
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
-from bench.api import Frozen
+from bench.api import Average, Frozen, Precision, Region
 from bench.errors import UserError
 from bench.suites import Suite, pick_version, read_table, suite_folder
 
+References = Literal["all", "input", "all-but-input", "fixed"]
 
-class MetricSpec(Frozen):
+
+class Later(Frozen):
+    """A specification that grows: ``later`` names fields which came after the first version.
+
+    At their defaults, which mean what was done before there was a choice, they are left out, so
+    that identities which were frozen earlier stay what they are.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        defaults = {name: type(self).model_fields[name].default for name in self.later}
+        plain: dict[str, Any] = dump(self)
+        return {k: v for k, v in plain.items() if k not in defaults or v != defaults[k]}
+
+
+class MetricSpec(Later):
     """A metric, the encoder it uses, and the reference images that count.
 
-    ``input`` is the one image that the method was given. Metrics of text ignore ``references``.
+    ``input`` is the one image that the method was given, ``fixed`` the protocol's
+    ``fixed_references``. Metrics of text ignore ``references``. The encoder sees a ``region`` of
+    every image: all of it, the detected box, the subject without its background, or the background
+    without its subject.
     """
+
+    later = frozenset({"region", "precision", "name"})
 
     metric: str
     encoder: str
-    references: Literal["all", "input", "all-but-input"] = "all"
+    references: References = "all"
+    region: Region = "whole"
+    precision: Precision = "fp32"
+    name: str | None = None
+    """What its numbers are called where ``metric`` alone would be ambiguous."""
+
+    @property
+    def key(self) -> str:
+        """What the rows of this metric are called."""
+        return self.name or self.metric
 
 
-class Protocol(Frozen):
+class Protocol(Later):
     """How a suite is asked and scored.
 
     ``seeds`` images are made for every prompt, with seeds 0, 1, ...; ``input_references`` maps
     every subject's directory to the image the method is given; with ``mini_weights`` the encoders
-    are toys of the mini world, and no number is comparable with a published one.
+    are toys of the mini world, and no number is comparable with a published one. Numbers are means
+    over ``images``, or over ``subjects`` of the means over their images.
     """
+
+    later = frozenset({"average", "fixed_references"})
 
     suite: str
     name: str
@@ -39,11 +79,24 @@ class Protocol(Frozen):
     input_references: dict[str, str]
     metrics: tuple[MetricSpec, ...]
     mini_weights: bool
+    average: Average = "images"
+    fixed_references: dict[str, str] | None = None
+    """Subject to the one image that metrics with ``references = "fixed"`` count."""
 
     @property
     def key(self) -> str:
         """``name@version``."""
         return f"{self.name}@{self.version}"
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        keys = [spec.key for spec in self.metrics]
+        if len(keys) != len(set(keys)):
+            raise ValueError("two metrics have one name; give one of them another 'name'")
+        fixed = any(spec.references == "fixed" for spec in self.metrics)
+        if fixed and self.fixed_references is None:
+            raise ValueError("a metric counts the fixed reference, but no 'fixed_reference' is set")
+        return self
 
 
 def load_protocol(suite: Suite, key: str | None = None) -> Protocol:
@@ -85,20 +138,23 @@ def _order(path: Path) -> tuple[str, int]:
 
 def _parse(suite: Suite, path: Path) -> Protocol:
     stated: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    inputs = _inputs(suite, path.parent, stated.pop("input_reference"))
+    given = _one_each(suite, path.parent, stated.pop("input_reference"))
+    if "fixed_reference" in stated:
+        fixed = _one_each(suite, path.parent, stated.pop("fixed_reference"))
+        stated["fixed_references"] = fixed
     name, version = _order(path)
-    return Protocol(**stated, suite=suite.key, name=name, version=version, input_references=inputs)
+    return Protocol(**stated, suite=suite.key, name=name, version=version, input_references=given)
 
 
-def _inputs(suite: Suite, folder: Path, stated: str) -> dict[str, str]:
+def _one_each(suite: Suite, folder: Path, stated: str) -> dict[str, str]:
     """One file name for every subject, or a table with a row per subject."""
-    inputs = {subject.directory: stated for subject in suite.subjects}
+    files = {subject.directory: stated for subject in suite.subjects}
     if stated.endswith(".tsv"):
-        inputs = {row["directory"]: row["file"] for row in read_table(folder / stated)}
+        files = {row["directory"]: row["file"] for row in read_table(folder / stated)}
     for subject in suite.subjects:
-        if inputs.get(subject.directory) not in subject.references:
+        if files.get(subject.directory) not in subject.references:
             raise UserError(
                 f"A protocol in {folder} names no input reference for {subject.directory} that "
                 f"{suite.key} has; choose one of {', '.join(subject.references)}."
             )
-    return {subject.directory: inputs[subject.directory] for subject in suite.subjects}
+    return {subject.directory: files[subject.directory] for subject in suite.subjects}
