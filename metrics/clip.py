@@ -1,21 +1,27 @@
-"""CLIP's two towers: the builders."""
+"""CLIP's two towers: the builders, by open_clip from weights in its own layout.
 
+The plain names, such as "ViT-B-32", would put GELU where OpenAI trained QuickGELU, without a
+warning when the weights are a file. RuntimeError for weights of another network: open_clip's own
+loading would stretch a position embedding that does not fit.
+"""
+
+from functools import partial
 from pathlib import Path
 
 import open_clip
+from open_clip.factory import load_state_dict
 
 from bench.metrics.networks import Towers
 
 
-def vitb32_openai(weights: Path) -> Towers:
-    """open_clip's ViT-B/32 from a safetensors file.
+def openai(name: str, weights: Path) -> Towers:
+    """A CLIP of OpenAI's under open_clip's name, with open_clip's tokens (77 at most)."""
+    model = open_clip.create_model(name, pretrained=None)
+    model.load_state_dict(load_state_dict(str(weights)))
+    return Towers(model, model.encode_image, open_clip.get_tokenizer(name), model.encode_text)
 
-    The plain name "ViT-B-32" would put GELU where OpenAI trained QuickGELU, without a warning.
-    """
-    return _towers("ViT-B-32-quickgelu", weights)
 
-
-def _towers(name: str, weights: Path) -> Towers:
-    model = open_clip.create_model(name, pretrained=str(weights))
-    tokens = open_clip.get_tokenizer(name)
-    return Towers(model, model.encode_image, tokens, model.encode_text)
+clip_vitb32_openai = partial(openai, "ViT-B-32-quickgelu")
+clip_vitb16_openai = partial(openai, "ViT-B-16-quickgelu")
+clip_vitl14_openai = partial(openai, "ViT-L-14-quickgelu")
+clip_vitl14_336_openai = partial(openai, "ViT-L-14-336-quickgelu")

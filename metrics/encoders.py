@@ -4,19 +4,27 @@ Importing this module imports no torch, and making an encoder builds no network:
 cached need neither. Weights are only ever read from this machine (``bench.weights``).
 """
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL.Image import Image
+from safetensors import SafetensorError
 
 from bench import weights
 from bench.api import Precision
 from bench.errors import UserError
 from bench.identity import identity
-from bench.metrics.preparation import CLIP, IMAGENET, Colours, ShortestSide, described
+from bench.metrics.preparation import (
+    CLIP,
+    IMAGENET,
+    Colours,
+    CropFirst,
+    ShortestSide,
+    described,
+)
 
 if TYPE_CHECKING:
     from bench.api import Embeddings, Pixels
@@ -35,7 +43,8 @@ class NetworkEncoder:
     """An encoder whose network a function ``module:name`` builds. See ``bench.api.Encoder``.
 
     ``build`` takes the weights' path to ``bench.metrics.networks.Towers`` and is imported when
-    something is to be encoded.
+    something is to be encoded. ``stored`` is the name of the weights where it is not the encoder's.
+    UserError for weights that are not here or belong to another network.
     """
 
     def __init__(
@@ -47,16 +56,17 @@ class NetworkEncoder:
         precision: Precision = "fp32",
         path: Path | None = None,
         batch: int = BATCH,
+        stored: str | None = None,
     ) -> None:
         self.name, self.precision = name, precision
-        self.path = path or weights.find(name)
+        self.path = path or weights.find(stored or name)
         self._build, self._prepare, self._colours, self._batch = build, prepare, colours, batch
 
     @cached_property
     def digest(self) -> str:
         return weights.digest(self.path)
 
-    @property
+    @cached_property
     def recipe(self) -> str:
         parts: list[Any] = [self.name, self.digest, self._build, described(self._prepare)]
         return identity([*parts, described(self._colours), self.precision])
@@ -67,7 +77,15 @@ class NetworkEncoder:
         from bench.metrics.networks import Runner
 
         module, _, function = self._build.partition(":")
-        towers = getattr(import_module(module), function)(self.path)
+        build = getattr(import_module(module), function)
+        try:
+            towers = build(self.path)
+        except (RuntimeError, SafetensorError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"The weights {self.path} are not those of '{self.name}' ({reason}); replace the "
+                "file."
+            ) from error
         return Runner(towers, self.precision, self._batch)
 
     def prepare(self, image: Image) -> "Pixels":
@@ -85,20 +103,39 @@ class NetworkEncoder:
         return self.runner.texts(texts)
 
 
-def dino_vits16(precision: Precision = "fp32") -> NetworkEncoder:
-    """DINO ViT-S/16, the normed CLS token (384), as the official k-NN evaluation prepares images.
-
-    timm's own configuration would resize to 248; DINO, Kosmos-G and custom-diffusion use 256.
-    Source: Caron et al. 2021; DreamBooth section 4.
-    """
-    build, prepare = "bench.metrics.vision:dino_vits16", ShortestSide(256, 224)
-    return NetworkEncoder("dino-vits16", build, prepare, IMAGENET, precision)
+Factory = Callable[..., NetworkEncoder]
+"""Called as ``factory(precision=...)``."""
 
 
-def clip_vitb32_openai(precision: Precision = "fp32") -> NetworkEncoder:
-    """OpenAI's CLIP ViT-B/32 (512), 224 pixels, 77 tokens, longer prompts cut.
+def _built(module: str, name: str, prepare: Preparation, colours: Colours, **more: Any) -> Factory:
+    """A factory; the network's builder bears the encoder's name with underscores."""
+    build = f"bench.metrics.{module}:{name.replace('-', '_')}"
+    return partial(NetworkEncoder, name, build, prepare, colours, **more)
 
-    Source: Radford et al. 2021.
-    """
-    build, prepare = "bench.metrics.clip:vitb32_openai", ShortestSide(224, 224)
-    return NetworkEncoder("clip-vitb32-openai", build, prepare, CLIP, precision)
+
+# DINO: the normed CLS token, images as its official k-NN evaluation shows them. timm's own
+# configuration would resize to 248 and 518; DINO, DINOv2, Kosmos-G and custom-diffusion use 256.
+# Sources: Caron et al. 2021 (eval_knn.py); DreamBooth (Ruiz et al. 2023), section 4.
+EVALUATION = ShortestSide(256, 224)
+dino_vits16 = _built("vision", "dino-vits16", EVALUATION, IMAGENET)
+dino_vits8 = _built("vision", "dino-vits8", EVALUATION, IMAGENET)
+dino_vitb16 = _built("vision", "dino-vitb16", EVALUATION, IMAGENET)
+dino_vitb8 = _built("vision", "dino-vitb8", EVALUATION, IMAGENET)
+
+# DINOv2 (Oquab et al. 2023, dinov2/data/transforms.py), its position embedding brought from 37 to
+# 16 patches a side as the official code does it.
+dinov2_vits14 = _built("vision", "dinov2-vits14", EVALUATION, IMAGENET)
+dinov2_vitb14 = _built("vision", "dinov2-vitb14", EVALUATION, IMAGENET)
+dinov2_vitl14 = _built("vision", "dinov2-vitl14", EVALUATION, IMAGENET)
+dinov2_vitg14 = _built("vision", "dinov2-vitg14", EVALUATION, IMAGENET)
+# As SISO uses it (Shpitzer et al. 2025, utils/dino_utils.py): at the size it was trained for.
+dinov2_vitl14_518 = _built(
+    "vision", "dinov2-vitl14-518", ShortestSide(518, 518), IMAGENET, stored="dinov2-vitl14"
+)
+
+# OpenAI's CLIP (Radford et al. 2021): 77 tokens, longer prompts cut.
+clip_vitb32_openai = _built("clip", "clip-vitb32-openai", ShortestSide(224, 224), CLIP)
+clip_vitb16_openai = _built("clip", "clip-vitb16-openai", ShortestSide(224, 224), CLIP)
+clip_vitl14_openai = _built("clip", "clip-vitl14-openai", ShortestSide(224, 224), CLIP)
+# As CMMD shows it images (Jayasumana et al. 2024, cmmd/io_util.py): cropped, then resized.
+clip_vitl14_336_openai = _built("clip", "clip-vitl14-336-openai", CropFirst(336), CLIP)

@@ -81,8 +81,9 @@ def exactly(precision: "Precision" = "fp32") -> Iterator[None]:
     before = torch.get_float32_matmul_precision()
     fast = precision == "tf32"
     torch.set_float32_matmul_precision("high" if fast else "highest")
+    cudnn = torch.backends.cudnn
     try:
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=fast):
+        with torch.inference_mode(), cudnn.flags(enabled=cudnn.enabled, allow_tf32=fast):
             yield
     finally:
         torch.set_float32_matmul_precision(before)

@@ -14,7 +14,7 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Colours:
-    """Mean and standard deviation of red, green and blue in [0, 1], taken off before the network."""
+    """Mean and standard deviation of red, green and blue in [0, 1]."""
 
     mean: Colour
     std: Colour
