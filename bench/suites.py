@@ -95,7 +95,9 @@ def open_reference(suite: Suite, subject: Subject, file: str) -> Image:
         from bench.mini.suite import render_suite_reference
 
         return render_suite_reference(suite, subject, file)
-    return _upright(_checked(suite, f"{subject.directory}/{file}"))
+    from bench import pictures
+
+    return pictures.read(_checked(suite, f"{subject.directory}/{file}"))
 
 
 def image_folder(suite: Suite) -> Path:
@@ -203,15 +205,3 @@ def _missing(suite: Suite) -> str:
         f"'bench data add {suite.name} DIR' or download it with 'bench data fetch {suite.name}' "
         f"({megabytes:.0f} MB, {suite.licence})."
     )
-
-
-def _upright(path: Path) -> Image:
-    from PIL import Image, ImageOps
-
-    with Image.open(path) as stored:
-        image = ImageOps.exif_transpose(stored)
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    image = image.convert("RGBA")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")

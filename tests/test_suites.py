@@ -5,7 +5,6 @@ import hashlib
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -241,21 +240,6 @@ def test_photographs_are_shown_upright() -> None:
     assert image.size == (20, 40)
     assert image.getpixel((10, 5)) == (255, 0, 0)
     assert image.getpixel((10, 35)) == (0, 0, 255)
-
-
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_transparency_becomes_white(mode: str) -> None:
-    image = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
-    image.paste((0, 0, 0, 255), (0, 0, 2, 4))
-    suite = suite_with(image.convert(mode), "a.png")
-    shown = open_reference(suite, suite.subjects[0], "a.png")
-    assert shown.mode == "RGB"
-    assert (np.asarray(shown)[:, :2] == 0).all() and (np.asarray(shown)[:, 2:] == 255).all()
-
-
-def test_grey_images_become_rgb() -> None:
-    suite = suite_with(Image.new("L", (4, 4), 77), "a.png")
-    assert open_reference(suite, suite.subjects[0], "a.png").getpixel((0, 0)) == (77, 77, 77)
 
 
 def test_a_missing_data_set_says_how_to_get_it_how_large_it_is_and_its_licence() -> None:
