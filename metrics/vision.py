@@ -9,6 +9,7 @@ from pathlib import Path
 
 import timm
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -31,9 +32,9 @@ def dinov2(name: str, side: int, weights: Path) -> Towers:
     offset: neither gives the features of the official code.
     """
     model = _vit(name, weights)
-    trained: Tensor = model.pos_embed
+    trained = model.pos_embed.detach()
     model.set_input_size(side)
-    model.pos_embed = nn.Parameter(resampled(trained.detach(), side // 14))
+    model.pos_embed = nn.Parameter(resampled(trained, side // 14))
     return Towers(model, model)
 
 
@@ -53,9 +54,9 @@ def resampled(table: Tensor, patches: int) -> Tensor:
     return torch.cat([first, moved.flatten(2).transpose(1, 2)], dim=1)
 
 
-def _vit(name: str, weights: Path) -> nn.Module:
+def _vit(name: str, weights: Path) -> VisionTransformer:
     overlay = {"file": str(weights)}
-    model: nn.Module = timm.create_model(
+    model: VisionTransformer = timm.create_model(
         name, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=0
     )
     return model

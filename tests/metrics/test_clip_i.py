@@ -7,12 +7,19 @@ from bench.api import Scored
 from bench.metrics.clip_i import ClipI
 
 
+def scored(image: list[float], references: list[list[float]]) -> float:
+    rows = np.array(references, np.float32)
+    return ClipI().score(Scored(np.array(image, np.float32), rows, gallery=-rows, text=None))
+
+
 def test_clip_i_is_the_mean_raw_cosine_to_the_references_counted() -> None:
-    references = np.array([[0.8, 0.6], [-1.0, 0.0], [0.0, 1.0]], np.float32)
-    item = Scored(image=np.array([1.0, 0.0], np.float32), references=references, text=None)
-    assert ClipI().score(item) == pytest.approx((0.8 - 1.0 + 0.0) / 3, abs=1e-7)
+    found = scored([2.0, 0.0], [[0.8, 0.6], [-3.0, 0.0], [0.0, 1.0]])
+    assert found == pytest.approx((0.8 - 1.0 + 0.0) / 3, abs=1e-7)
 
 
 def test_clip_i_is_not_clipped_at_zero() -> None:
-    image = np.array([1.0, 0.0], np.float32)
-    assert ClipI().score(Scored(image=image, references=-image[None], text=None)) == -1.0
+    assert scored([1.0, 0.0], [[-2.0, 0.0]]) == -1.0
+
+
+def test_clip_i_reads_no_prompt() -> None:
+    assert ClipI().text("a dog") is None
