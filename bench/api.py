@@ -247,8 +247,17 @@ class SetMetric(Metric, Protocol):
         ...
 
 
+WHOLE_SET = "*"
+"""In a row's place of the subject: the number is about all images of the run."""
+
+
 class Row(Frozen):
-    """One number about one image."""
+    """One number about one image, or about all images of a run.
+
+    A metric of a set has a row for ``WHOLE_SET`` and one for every subject, which is the number
+    without that subject; their prompt is empty and prompt index and seed are -1, and the digest is
+    the identity of the images' digests.
+    """
 
     subject: str
     prompt_index: int

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from rich.table import Table
 
-from bench.api import rows_identity
+from bench.api import WHOLE_SET, rows_identity
 from bench.errors import UserError
 from bench.protocols import load_protocol
 from bench.results import (
@@ -21,7 +21,7 @@ from bench.results import (
     ROWS_FILE,
     Measured,
     RunResult,
-    estimate,
+    follow,
     read_measured,
 )
 from bench.standings import as_table, markdown, sections
@@ -70,12 +70,12 @@ def contradictions(run: Measured) -> list[str]:
     problems = []
     if rows_identity(run.rows) != result.rows_identity:
         problems.append(f"{run.folder}: rows_identity is not that of the rows")
-    if len({row.subject for row in run.rows}) != result.n_subjects:
+    if len({row.subject for row in run.rows} - {WHOLE_SET}) != result.n_subjects:
         problems.append(f"{run.folder}: n_subjects is not that of the rows")
     problems += [
         f"{run.folder}: {metric} does not follow from the rows"
         for metric, told in result.metrics.items()
-        if not _follows(told, estimate(run.rows, metric))
+        if not _follows(told, follow(run.rows, metric, told))
     ]
     return problems
 

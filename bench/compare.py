@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from bench.api import WHOLE_SET
 from bench.errors import UserError, unknown
 from bench.results import Measured, read_measured
-from bench.stats import Paired, paired
+from bench.stats import Paired, paired, paired_sets
 
 
 def compare(run_a: Path, run_b: Path, metric: str | None = None) -> dict[str, Paired]:
@@ -26,6 +27,8 @@ def compare(run_a: Path, run_b: Path, metric: str | None = None) -> dict[str, Pa
 def difference(a: Measured, b: Measured, metric: str) -> Paired:
     """A - B for a metric that both have. UserError when the two are not comparable."""
     _require_one_definition(a, b, metric)
+    if a.result.metrics[metric].kind == "set":
+        return _difference_of_sets(a, b, metric)
     values_a, values_b = a.values(metric), b.values(metric)
     if values_a.keys() != values_b.keys():
         raise UserError(
@@ -35,6 +38,15 @@ def difference(a: Measured, b: Measured, metric: str) -> Paired:
             "run both with the same subjects and seeds."
         )
     return paired(values_a, values_b)
+
+
+def _difference_of_sets(a: Measured, b: Measured, metric: str) -> Paired:
+    sides = [{key[0]: value for key, value in run.values(metric).items()} for run in (a, b)]
+    (whole_a, whole_b) = (side.pop(WHOLE_SET) for side in sides)
+    if sides[0].keys() != sides[1].keys():
+        raise _incomparable(a, b, f"their {metric} is about different subjects")
+    n = a.result.metrics[metric].n
+    return paired_sets((whole_a, sides[0]), (whole_b, sides[1]), n)
 
 
 def _require_one_definition(a: Measured, b: Measured, metric: str) -> None:

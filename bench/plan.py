@@ -139,7 +139,7 @@ def specify(
 ) -> Specification:
     """The identity-giving specification of a plan, once weights are known."""
     metrics: dict[str, Any] = {
-        spec.metric: registry.load("metric", spec.metric).version for spec in plan.protocol.metrics
+        spec.key: registry.load("metric", spec.metric).version for spec in plan.protocol.metrics
     }
     return Specification(
         suite=plan.suite.key,

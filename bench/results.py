@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
-from math import isfinite
+from math import fsum, isfinite
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from bench import __version__
-from bench.api import Frozen, Row
+from bench.api import WHOLE_SET, Average, Frozen, Precision, Region, Row
 from bench.errors import UserError
-from bench.stats import Estimate, Key, aggregate
+from bench.stats import Estimate, Key, aggregate, jackknife
 from bench.store import write_atomically
 
 RESULT_FILE = "row.json"
@@ -54,6 +54,15 @@ class Aggregate(Estimate):
     encoder_digest: str | None
     references: str
     """Which of a subject's photographs count, in the protocol's words; "none" for text."""
+    kind: Literal["image", "pair", "set"] = "image"
+    """Whether the number is a mean over images, or one about all of them."""
+    precision: Precision = "fp32"
+    region: Region = "whole"
+    average: Average = "images"
+    n_real: int | None = None
+    """For a number about a set: how many photographs the images are held against."""
+    bias: str | None = None
+    """For a number about a set: how the number of images moves it."""
 
     @property
     def definition(self) -> tuple[str, ...]:
@@ -63,6 +72,10 @@ class Aggregate(Estimate):
             f"encoder {self.encoder or 'none'}",
             f"encoder digest {self.encoder_digest or 'none'}",
             f"references {self.references}",
+            f"precision {self.precision}",
+            f"region {self.region}",
+            f"average over {self.average}",
+            *([f"n {self.n} and {self.n_real}"] if self.kind == "set" else []),
         )
 
 
@@ -122,7 +135,9 @@ class RunResult(BaseModel):
     n_seeds: int = Field(ge=1)
     """Images per prompt."""
     limited: bool
-    """Fewer subjects or seeds than the protocol asks for: never ranked with full runs."""
+    """Fewer subjects, seeds or images than the protocol asks for: never ranked with full runs."""
+    origin: Literal["run", "images", "photographs"] = "run"
+    """Whether the images were made here, were brought, or are the suite's own photographs."""
     metrics: dict[Name, Aggregate] = Field(min_length=1)
     """In the protocol's order; the first one ranks."""
     rows_identity: Digest
@@ -173,13 +188,37 @@ def read_measured(folder: Path) -> Measured:
     return Measured(folder, result, rows)
 
 
-def estimate(rows: Iterable[Row], metric: str) -> Estimate:
-    """The aggregate of one metric, from rows alone. ValueError when there are none of it."""
+def estimate(rows: Iterable[Row], metric: str, average: Average = "images") -> Estimate:
+    """The aggregate of one metric over images, from rows alone. ValueError without rows of it."""
     values: dict[str, list[float]] = {}
     for row in rows:
         if row.metric == metric:
             values.setdefault(row.subject, []).append(row.value)
-    return aggregate(values)
+    if average == "images":
+        return aggregate(values)
+    images = sum(map(len, values.values()))
+    means = {subject: [fsum(numbers) / len(numbers)] for subject, numbers in values.items()}
+    return aggregate(means).model_copy(update={"n": images})
+
+
+def estimate_set(rows: Iterable[Row], metric: str, n: int) -> Estimate:
+    """The number of a set of ``n`` images and its interval, from rows alone.
+
+    ValueError without rows of it.
+    """
+    values = {row.subject: row.value for row in rows if row.metric == metric}
+    if WHOLE_SET not in values:
+        raise ValueError(f"there is no row of {metric} about the whole set")
+    whole = values.pop(WHOLE_SET)
+    interval = jackknife(whole, [values[subject] for subject in sorted(values)])
+    return Estimate(mean=whole, ci95=interval, n=n, n_subjects=max(1, len(values)))
+
+
+def follow(rows: Iterable[Row], metric: str, told: Aggregate) -> Estimate:
+    """What the rows say of a metric that somebody has told about."""
+    if told.kind == "set":
+        return estimate_set(rows, metric, told.n)
+    return estimate(rows, metric, told.average)
 
 
 def write_result(result: RunResult, path: Path) -> None:

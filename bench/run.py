@@ -9,11 +9,13 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bench import registry
 from bench.api import (
+    Comparer,
     Encoder,
     Frozen,
     Method,
@@ -24,6 +26,7 @@ from bench.api import (
     silent,
 )
 from bench.errors import UserError
+from bench.gallery import Gallery
 from bench.paths import home
 from bench.plan import Plan, Specification, specify
 from bench.results import (
@@ -36,11 +39,14 @@ from bench.results import (
     write_rows,
 )
 from bench.score import aggregates, score
+from bench.sitting import Sitting
 from bench.store import ImageStore, exclusive, write_atomically
-from bench.suites import Suite, open_reference
+from bench.suites import open_reference
 
 MANIFEST = "manifest.json"
 STAGES = ("train", "generate", "score")
+OPENED = 8
+"""Reference images kept open while images are drawn, subject after subject."""
 
 
 class RunFolder:
@@ -145,12 +151,13 @@ def _generate(
     plan: Plan, method: Method, batch: int, folder: RunFolder, progress: Progress
 ) -> None:
     """Images in fixed groups: a group is drawn whole, so that resuming changes no image."""
-    references = References(plan.suite)
+    gallery = Gallery(plan.suite)
+    opened = lru_cache(OPENED)(lambda subject, file: gallery(subject)[file].open())
     for start in range(0, len(plan.cases), batch):
         cases = plan.cases[start : start + batch]
         files = [case.file for case in cases]
         if not folder.images.has_all(files):
-            questions = [Question(c, references(c.subject)[c.reference]) for c in cases]
+            questions = [Question(case, opened(case.subject, case.reference)) for case in cases]
             folder.images.put_all(dict(zip(files, method.generate(questions), strict=True)))
         progress("generate", start + len(cases), len(plan.cases))
 
@@ -166,7 +173,8 @@ def _score(
     store = folder.images
     images = [(case, store.path(case.file), store.digests[case.file]) for case in plan.cases]
     with folder.stage("score"):
-        rows = score(images, References(plan.suite), plan.protocol, progress)
+        sitting = Sitting.of_files(images, Gallery(plan.suite), plan.protocol)
+        rows = score(sitting, progress)
         write_rows(rows, folder.folder / ROWS_FILE)
     result = RunResult(
         identity=specification.identity,
@@ -184,7 +192,7 @@ def _score(
         n_prompts=len({case.prompt_index for case in plan.cases}),
         n_seeds=plan.seeds,
         limited=plan.limited,
-        metrics=aggregates(rows, plan.protocol),
+        metrics=aggregates(rows, sitting),
         rows_identity=rows_identity(rows),
         environment=environment,
         date=datetime.datetime.now(datetime.UTC).date(),
@@ -193,24 +201,7 @@ def _score(
     return result
 
 
-class References:
-    """A suite's reference images by subject, each opened once."""
-
-    def __init__(self, suite: Suite) -> None:
-        self.suite = suite
-        self._subjects = {subject.directory: subject for subject in suite.subjects}
-        self._opened: dict[str, dict[str, Any]] = {}
-
-    def __call__(self, directory: str) -> dict[str, Any]:
-        if directory not in self._opened:
-            subject = self._subjects[directory]
-            self._opened[directory] = {
-                file: open_reference(self.suite, subject, file) for file in subject.references
-            }
-        return self._opened[directory]
-
-
-def _encoders(plan: Plan) -> dict[str, Encoder]:
+def _encoders(plan: Plan) -> dict[str, Encoder | Comparer]:
     names = dict.fromkeys(spec.encoder for spec in plan.protocol.metrics)
     return {name: registry.load("encoder", name)() for name in names}
 

@@ -1,171 +1,99 @@
-"""Scoring in one pass: every image decoded once, every encoder once over it, rows out."""
+"""Scoring in one pass: everything is looked at once, then every judge says its rows."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
-from PIL import Image
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from bench import registry
-from bench.api import Case, Encoder, Metric, Progress, Row, Scored, silent
-from bench.errors import UserError
+from bench.api import Precision, Progress, Row, silent
+from bench.features import FeatureStore
+from bench.judges import ImageJudge, Judge, PairJudge, SetJudge
+from bench.observe import Observed, Pair, observe, read
 from bench.protocols import MetricSpec, Protocol
-from bench.results import Aggregate, estimate
+from bench.regions import Regions
+from bench.results import Aggregate
+from bench.sitting import Sitting
+from bench.views import Comparison, View
 
-if TYPE_CHECKING:
-    from bench.api import Embeddings
-
-    Gallery = Mapping[str, Embeddings]
-
-CHUNK = 64
-"""Images held in memory at a time."""
-
-Drawn = tuple[Case, Path, str]
-"""A case, the PNG that answers it, and the SHA-256 of that file."""
-References = Callable[[str], Mapping[str, Image.Image]]
-"""Subject directory to its reference images by file name."""
-
-
-@dataclass(frozen=True)
-class Judge:
-    """A metric of a protocol, ready to use."""
-
-    spec: MetricSpec
-    metric: Metric
-    encoder: Encoder
-
-    def counted(self, subject: str, photographs: "Gallery", given: str) -> "Embeddings":
-        """(R, D) embeddings of the references that count. UserError when none is left."""
-        if self.metric.needs_text:
-            return np.zeros((0, 0), np.float32)
-        kept = {
-            "all": sorted(photographs),
-            "input": [given],
-            "all-but-input": sorted(photographs.keys() - {given}),
-        }[self.spec.references]
-        if not kept:
-            raise UserError(
-                f"'{self.spec.metric}' counts the references '{self.spec.references}', and "
-                f"{subject} has none of them: choose a protocol that counts 'all'."
-            )
-        return np.stack([photographs[file] for file in kept])
-
-
-def judges(protocol: Protocol) -> list[Judge]:
-    """The protocol's metrics; metrics that name the same encoder share it."""
-    encoders: dict[str, Encoder] = {
-        name: registry.load("encoder", name)()
-        for name in dict.fromkeys(spec.encoder for spec in protocol.metrics)
-    }
-    return [
-        Judge(spec, registry.load("metric", spec.metric)(), encoders[spec.encoder])
-        for spec in protocol.metrics
-    ]
+KINDS: dict[str, Callable[..., Judge]] = {"image": ImageJudge, "pair": PairJudge, "set": SetJudge}
 
 
 def score(
-    images: Sequence[Drawn],
-    references: References,
-    protocol: Protocol,
-    progress: Progress = silent,
+    sitting: Sitting, progress: Progress = silent, store: FeatureStore | None = None
 ) -> list[Row]:
-    """One row per image and metric, by subject, prompt and seed, whatever the order of ``images``.
+    """The rows of a sitting, whatever the order of its images and whatever is known already.
 
-    UserError for images that cannot be decoded and for encoders that are not there.
+    UserError for images that cannot be read, weights that are not here, and references that nobody
+    has; what was looked at by then is kept.
     """
-    table = judges(protocol)
-    encoders = {judge.spec.encoder: judge.encoder for judge in table}
-    ordered = sorted(images, key=lambda drawn: _place(drawn[0]))
-    cases = [case for case, _, _ in ordered]
-    texts, known = _texts(table, cases), _photographs(table, cases, references)
-    rows: list[Row] = []
-    for start in range(0, len(ordered), CHUNK):
-        progress("Scoring", start, len(ordered))
-        chunk = ordered[start : start + CHUNK]
-        pictures = [_decoded(path) for _, path, _ in chunk]
-        embedded = {name: encoder.encode_images(pictures) for name, encoder in encoders.items()}
-        for index, (case, _, sha256) in enumerate(chunk):
-            given = protocol.input_references[case.subject]
-            for judge in table:
-                name = judge.spec.encoder
-                item = Scored(
-                    image=embedded[name][index],
-                    references=judge.counted(case.subject, known[name, case.subject], given),
-                    text=texts.get((name, case.prompt)),
-                )
-                rows.append(_row(case, judge, item, sha256))
-    progress("Scoring", len(ordered), len(ordered))
-    return rows
+    table = judges(sitting.protocol)
+    observed = Observed(store or FeatureStore())
+    _look(table, sitting, observed, progress)
+    return [row for judge in table for row in judge.rows(sitting, observed)]
 
 
-def aggregates(rows: Sequence[Row], protocol: Protocol) -> dict[str, Aggregate]:
-    """Every metric's mean and interval with the definition of the number, from rows alone.
+def aggregates(rows: Sequence[Row], sitting: Sitting) -> dict[str, Aggregate]:
+    """Every metric's number and interval with its definition. ValueError for one without rows."""
+    return {judge.spec.key: judge.aggregate(sitting, rows) for judge in judges(sitting.protocol)}
 
-    ValueError when a metric of the protocol has no rows.
+
+def judges(protocol: Protocol) -> list[Judge]:
+    """The protocol's metrics, in its order; those that look through the same share one view.
+
+    UserError for weights that are not here.
     """
-    return {
-        judge.spec.metric: Aggregate(
-            **estimate(rows, judge.spec.metric).model_dump(),
-            higher_is_better=judge.metric.higher_is_better,
-            unit=judge.metric.unit,
-            metric_version=judge.metric.version,
-            encoder=judge.spec.encoder,
-            encoder_digest=judge.encoder.digest,
-            references="none" if judge.metric.needs_text else judge.spec.references,
-        )
-        for judge in judges(protocol)
-    }
+    regions = Regions()
+    views: dict[tuple[str, ...], Any] = {}
+    table = []
+    for spec in protocol.metrics:
+        metric = registry.load("metric", spec.metric)
+        through = Comparison if metric.kind == "pair" else View
+        seen = (through.__name__, spec.encoder, spec.precision, spec.region)
+        if seen not in views:
+            network = registry.load("encoder", spec.encoder)(precision=spec.precision)
+            views[seen] = through(network, spec.region, regions)
+        judge = KINDS[metric.kind]
+        table.append(judge(spec, metric(views[seen].network), views[seen]))
+    return table
 
 
-def _place(case: Case) -> tuple[str, int, int]:
-    return case.subject, case.prompt_index, case.seed
+def select(protocol: Protocol, wanted: Sequence[str], precision: Precision = "fp32") -> Protocol:
+    """The protocol with these metrics alone, ``metric`` or ``metric:encoder``, in this order.
+
+    Those that it does not have are added, with the encoder named or the metric's own, against all
+    references; no names mean the protocol's own. UserError for unknown names.
+    """
+    own = {spec.key: spec for spec in protocol.metrics}
+    asked = [own.get(name) or _asked(name) for name in wanted or own]
+    exact = precision == "fp32"
+    precise = [
+        spec if exact else spec.model_copy(update={"precision": precision}) for spec in asked
+    ]
+    chosen = {spec.key: spec for spec in precise}
+    return protocol.model_copy(update={"metrics": tuple(chosen.values())})
 
 
-def _row(case: Case, judge: Judge, item: Scored, sha256: str) -> Row:
-    return Row(
-        subject=case.subject,
-        prompt_index=case.prompt_index,
-        prompt=case.prompt,
-        seed=case.seed,
-        metric=judge.spec.metric,
-        value=judge.metric.score(item),
-        image_sha256=sha256,
-    )
+def _asked(name: str) -> MetricSpec:
+    metric, _, encoder = name.partition(":")
+    default = registry.load("metric", metric).encoder
+    if encoder in ("", default):
+        return MetricSpec(metric=metric, encoder=default)
+    registry.require("encoder", encoder)
+    return MetricSpec(metric=metric, encoder=encoder, name=f"{metric}.{encoder}")
 
 
-def _texts(table: Sequence[Judge], cases: Sequence[Case]) -> "dict[tuple[str, str], Embeddings]":
-    """Every distinct prompt once per encoder that some metric wants it from."""
-    prompts = sorted({case.prompt for case in cases})
-    readers = {judge.spec.encoder: judge.encoder for judge in table if judge.metric.needs_text}
-    return {
-        (name, prompt): row
-        for name, encoder in readers.items()
-        for prompt, row in zip(prompts, encoder.encode_texts(prompts), strict=True)
-    }
-
-
-def _photographs(
-    table: Sequence[Judge], cases: Sequence[Case], references: References
-) -> "dict[tuple[str, str], Gallery]":
-    """Every reference of the subjects once per encoder that some metric wants it from."""
-    lookers = {j.spec.encoder: j.encoder for j in table if not j.metric.needs_text}
-    known: dict[tuple[str, str], Gallery] = defaultdict(dict)
-    for subject in sorted({case.subject for case in cases}):
-        photographs = references(subject)
-        for name, encoder in lookers.items():
-            rows = encoder.encode_images(list(photographs.values()))
-            known[name, subject] = dict(zip(photographs, rows, strict=True))
-    return known
-
-
-def _decoded(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, SyntaxError) as error:
-        raise UserError(
-            f"The image {path} cannot be decoded; run the same command again to make it anew."
-        ) from error
+def _look(table: Sequence[Judge], sitting: Sitting, observed: Observed, progress: Progress) -> None:
+    """Have everything seen, compared and read that the judges need."""
+    pairs: dict[Comparison, list[Pair]] = defaultdict(list)
+    texts: dict[View, set[str]] = defaultdict(set)
+    for judge in table:
+        for comparison, wanted in judge.pairs(sitting).items():
+            pairs[comparison] += wanted
+        for view, wanted_texts in judge.texts(sitting).items():
+            texts[view] |= wanted_texts
+    of_references = list(dict.fromkeys(v for judge in table for v in judge.views("references")))
+    of_images = list(dict.fromkeys(v for judge in table for v in judge.views("images")))
+    observe(observed, sitting.references, of_references, {}, progress, "References")
+    observe(observed, sitting.pictures, of_images, pairs, progress, "Scoring")
+    for view, wanted_texts in texts.items():
+        read(observed, view, wanted_texts)

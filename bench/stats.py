@@ -92,6 +92,53 @@ def paired(a: Mapping[Key, float], b: Mapping[Key, float], resamples: int = RESA
     )
 
 
+def jackknife(whole: float, without: Sequence[float]) -> tuple[float, float] | None:
+    """95 % interval of a number about a set, from that number without each subject in turn.
+
+    Delete-one-group jackknife with Student's t (Efron and Tibshirani 1993, chapter 11). None for
+    fewer than two subjects. ValueError when a value is not finite.
+    """
+    if not all(isfinite(value) for value in (whole, *without)):
+        raise ValueError("a value is not finite")
+    count = len(without)
+    if count < 2:
+        return None
+    spread = np.sqrt((count - 1) * np.var(without))
+    reach = float(stats.t.ppf(0.975, count - 1) * spread)
+    return whole - reach, whole + reach
+
+
+def paired_sets(
+    a: tuple[float, Mapping[str, float]], b: tuple[float, Mapping[str, float]], n: int
+) -> Paired:
+    """A - B of a number about sets, each with that number without every subject.
+
+    The interval is the jackknife's over the differences, ``p`` is that of its t statistic; ``n``
+    counts the images of one side. ValueError when the two do not have the same subjects.
+    """
+    (whole_a, without_a), (whole_b, without_b) = a, b
+    if without_a.keys() != without_b.keys():
+        raise ValueError("the two sides have different subjects")
+    differences = [without_a[subject] - without_b[subject] for subject in sorted(without_a)]
+    difference = whole_a - whole_b
+    interval = jackknife(difference, differences)
+    return Paired(
+        difference=difference,
+        ci95=interval,
+        p=_t_test(difference, interval, len(differences)),
+        n_subjects=max(1, len(differences)),
+        n=n,
+    )
+
+
+def _t_test(difference: float, interval: tuple[float, float] | None, count: int) -> float:
+    if interval is None or interval[0] == interval[1]:
+        return float(difference == 0)
+    reach = (interval[1] - interval[0]) / 2
+    t = difference / reach * stats.t.ppf(0.975, count - 1)
+    return float(2 * stats.t.sf(abs(t), count - 1))
+
+
 def _clusters(values: Mapping[str, Sequence[float]]) -> tuple[Floats, Floats]:
     """Sums and counts per subject, subjects in the order of their names."""
     filled = [values[subject] for subject in sorted(values) if len(values[subject])]

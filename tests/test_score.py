@@ -1,24 +1,38 @@
 """Scoring: rows from files, each image and photograph encoded once, whatever the order."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from bench import registry
-from bench.api import Case, Row
+from bench.api import WHOLE_SET, Case, Encoder, Row
 from bench.errors import UserError
+from bench.features import FeatureStore
+from bench.gallery import Photographs, Picture
 from bench.identity import file_digest
 from bench.metrics.mini_encoders import mini_clip, mini_dino
+from bench.metrics.similarity import cosines, embed
 from bench.mini.grammar import Scene
 from bench.mini.world import Pose, render_reference, render_scene, sample_identity
+from bench.pictures import read
 from bench.protocols import MetricSpec, Protocol
-from bench.score import Drawn, aggregates, score
+from bench.score import aggregates, score, select
+from bench.sitting import Drawn, Sitting
+from bench.stats import jackknife
+
+if TYPE_CHECKING:
+    from bench.api import Embeddings, Labels, Pixels
 
 SUBJECTS = {"mug-0": 0, "car-1": 1, "bird-2": 2}
 SCENES = (Scene("snow", "day"), Scene("stage", "sunset"))
@@ -29,33 +43,93 @@ seen: Counter[str] = Counter()
 class CountingEncoder:
     """A mini encoder that counts what it is shown."""
 
+    precision = "fp32"
+
     def __init__(self, name: str) -> None:
         self.name = name
-        self.encoder = {"dino": mini_dino, "clip": mini_clip}[name]()
-        self.digest = self.encoder.digest
+        self.encoder: Encoder = {"dino": mini_dino, "clip": mini_clip}[name]()
+        self.digest, self.recipe = self.encoder.digest, self.encoder.recipe
 
-    def encode_images(self, images: Sequence[Image.Image]):  # type: ignore[no-untyped-def]
-        seen.update(f"{self.name} image {image.tobytes().hex()}" for image in images)
-        return self.encoder.encode_images(images)
+    def prepare(self, image: Image.Image) -> Pixels:
+        return self.encoder.prepare(image)
 
-    def encode_texts(self, texts: Sequence[str]):  # type: ignore[no-untyped-def]
+    def encode_images(self, prepared: Sequence[Pixels]) -> Embeddings:
+        seen.update(f"{self.name} image {pixels.tobytes().hex()}" for pixels in prepared)
+        return self.encoder.encode_images(prepared)
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         seen.update(f"{self.name} text {text}" for text in texts)
         return self.encoder.encode_texts(texts)
 
 
-def counting_dino() -> CountingEncoder:
+class Pixelwise:
+    """Mean absolute difference of pixels; counts the pairs."""
+
+    name, digest, precision, recipe = "pixelwise", "none", "fp32", "pixelwise/1"
+
+    def distances(self, pairs: Sequence[tuple[Image.Image, Image.Image]]) -> list[float]:
+        seen.update(f"pair {a.tobytes().hex()} {b.tobytes().hex()}" for a, b in pairs)
+        return [float(np.abs(np.asarray(a, float) - np.asarray(b, float)).mean()) for a, b in pairs]
+
+
+class Near:
+    """Distance to the references."""
+
+    name, version, kind, others = "near", 1, "pair", "references"
+    higher_is_better, unit, encoder = False, "grey levels", "pixelwise"
+
+    def __init__(self, comparer: Pixelwise) -> None:
+        self.comparer = comparer
+
+
+class Varied(Near):
+    """Distance to the siblings."""
+
+    name, others, higher_is_better = "varied", "siblings", True
+
+
+class Apart:
+    """How far the means of two sets lie apart."""
+
+    name, version, kind, bias = "apart", 1, "set", "not much"
+    higher_is_better, unit, encoder = False, "distance", "counting-dino"
+
+    def __init__(self, encoder: CountingEncoder) -> None:
+        self._encoder = encoder
+
+    def score(self, generated: Embeddings, real: Embeddings) -> float:
+        return float(np.linalg.norm(generated.mean(axis=0) - real.mean(axis=0)))
+
+    def leave_out(
+        self, generated: Embeddings, real: Embeddings, groups: Labels, real_groups: Labels
+    ) -> dict[str, float]:
+        return {
+            str(group): self.score(generated[groups != group], real[real_groups != group])
+            for group in np.unique(groups)
+        }
+
+
+def counting_dino(precision: str = "fp32") -> CountingEncoder:
     return CountingEncoder("dino")
 
 
-def counting_clip() -> CountingEncoder:
+def counting_clip(precision: str = "fp32") -> CountingEncoder:
     return CountingEncoder("clip")
 
 
+def pixelwise(precision: str = "fp32") -> Pixelwise:
+    return Pixelwise()
+
+
 @pytest.fixture(autouse=True)
-def encoders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def encoders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setattr(registry, "_added", {kind: {} for kind in registry.BUILT_IN})
     registry.add("encoder", "counting-dino", f"{__name__}:counting_dino")
     registry.add("encoder", "counting-clip", f"{__name__}:counting_clip")
+    registry.add("encoder", "pixelwise", f"{__name__}:pixelwise")
+    for metric in ("Near", "Varied", "Apart"):
+        registry.add("metric", metric.lower(), f"{__name__}:{metric}")
+    monkeypatch.setenv("SUBJECTBENCH_HOME", str(tmp_path / "home"))
     seen.clear()
     yield
 
@@ -71,6 +145,7 @@ def protocol(**references: str) -> Protocol:
         name_in_prompt="class_noun",
         seeds=SEEDS,
         input_references=dict.fromkeys(SUBJECTS, "1.png"),
+        fixed_references=dict.fromkeys(SUBJECTS, "2.png"),
         metrics=tuple(
             MetricSpec.model_validate(
                 {"metric": metric, "encoder": encoder[metric], "references": which}
@@ -81,13 +156,23 @@ def protocol(**references: str) -> Protocol:
     )
 
 
-def photographs(subject: str) -> dict[str, Image.Image]:
+def photograph(subject: str, number: int) -> Image.Image:
     identity = sample_identity(3, "test", SUBJECTS[subject])
     poses = (Pose(16, 16, 12.5, 0), Pose(14, 17, 11, 0.1), Pose(17, 15, 10, -0.1))
+    return Image.fromarray(render_reference(identity, poses[number]))
+
+
+def photographs(subject: str) -> dict[str, Picture]:
     return {
-        f"{number}.png": Image.fromarray(render_reference(identity, pose))
-        for number, pose in enumerate(poses)
+        f"{number}.png": Picture(f"{subject} {number}", partial(photograph, subject, number))
+        for number in range(3)
     }
+
+
+def sitting(
+    drawn: Sequence[Drawn], stated: Protocol | None = None, known: Photographs = photographs
+) -> Sitting:
+    return Sitting.of_files(drawn, known, stated or protocol())
 
 
 @pytest.fixture
@@ -107,8 +192,8 @@ def drawn(tmp_path: Path) -> list[Drawn]:
                     seed=seed,
                 )
                 pose = Pose(15.0 + seed, 19.0, 10.5, 0.05 * seed)
-                path = tmp_path / case.file
-                path.parent.mkdir(exist_ok=True)
+                path = tmp_path / "images" / case.file
+                path.parent.mkdir(exist_ok=True, parents=True)
                 identity = sample_identity(3, "test", index)
                 Image.fromarray(render_scene(identity, scene, pose)).save(path)
                 images.append((case, path, file_digest(path)))
@@ -120,7 +205,7 @@ def values(rows: Sequence[Row], metric: str) -> dict[tuple[str, int, int], float
 
 
 def test_every_image_has_one_row_per_metric_with_its_digest(drawn: list[Drawn]) -> None:
-    rows = score(drawn, photographs, protocol())
+    rows = score(sitting(drawn))
     assert Counter(row.metric for row in rows) == {"dino": 18, "clip_i": 18, "clip_t": 18}
     digests = {(c.subject, c.prompt_index, c.seed): sha for c, _, sha in drawn}
     assert all(row.image_sha256 == digests[row.subject, row.prompt_index, row.seed] for row in rows)
@@ -128,35 +213,78 @@ def test_every_image_has_one_row_per_metric_with_its_digest(drawn: list[Drawn]) 
 
 
 def test_values_are_those_of_the_encoders_one_image_at_a_time(drawn: list[Drawn]) -> None:
-    rows = score(drawn, photographs, protocol())
+    rows = score(sitting(drawn))
     dino, clip = mini_dino(), mini_clip()
     for case, path, _ in drawn:
         place = case.subject, case.prompt_index, case.seed
-        image, known = [Image.open(path)], list(photographs(case.subject).values())
-        near = dino.encode_images(image) @ dino.encode_images(known).T
+        image = [Image.open(path).convert("RGB")]
+        known = [photograph(case.subject, number) for number in range(3)]
+        near = cosines(embed(dino, image), embed(dino, known))
         assert values(rows, "dino")[place] == pytest.approx(near.mean(), abs=1e-6)
-        near = clip.encode_images(image) @ clip.encode_images(known).T
+        near = cosines(embed(clip, image), embed(clip, known))
         assert values(rows, "clip_i")[place] == pytest.approx(near.mean(), abs=1e-6)
-        said = clip.encode_images(image) @ clip.encode_texts([case.prompt]).T
+        said = cosines(embed(clip, image), clip.encode_texts([case.prompt]))
         assert values(rows, "clip_t")[place] == pytest.approx(said.item(), abs=1e-6)
 
 
 def test_everything_is_encoded_once_whatever_the_number_of_metrics(drawn: list[Drawn]) -> None:
-    score(drawn, photographs, protocol())
+    more = select(protocol(), ["dino", "clip_i", "clip_t", "apart", "near", "varied"])
+    score(sitting(drawn, more))
     kinds = Counter(entry.rsplit(" ", 1)[0] for entry in seen if "image" in entry)
     assert set(seen.values()) == {1}
     assert kinds == {"dino image": 18 + 9, "clip image": 18 + 9}
     assert sum("text" in entry for entry in seen) == len({case.prompt for case, _, _ in drawn})
 
 
-@pytest.mark.parametrize("chunk", [1, 5, 64])
-def test_order_and_chunks_change_nothing(
-    drawn: list[Drawn], chunk: int, monkeypatch: pytest.MonkeyPatch
+def test_every_file_is_opened_once_whatever_the_number_of_metrics(
+    drawn: list[Drawn], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = score(drawn, photographs, protocol())
-    assert score(drawn[::-1], photographs, protocol()) == known
-    monkeypatch.setattr("bench.score.CHUNK", chunk)
-    found = score(drawn, photographs, protocol())
+    opened: Counter[Path] = Counter()
+
+    def counted(path: Path) -> Image.Image:
+        opened[path] += 1
+        return read(path)
+
+    monkeypatch.setattr("bench.sitting.read", counted)
+    more = select(protocol(), ["dino", "clip_i", "clip_t", "apart", "near", "varied"])
+    score(sitting(drawn, more))
+    assert opened == Counter(path for _, path, _ in drawn)
+
+
+def test_a_second_scoring_decodes_and_encodes_nothing(drawn: list[Drawn]) -> None:
+    more = select(protocol(), ["dino", "clip_i", "clip_t", "apart", "near", "varied"])
+    known = score(sitting(drawn, more))
+    seen.clear()
+    for _, path, _ in drawn:
+        path.unlink()
+    assert score(sitting(drawn, more)) == known
+    assert not seen
+
+
+def test_a_scoring_that_broke_off_goes_on_where_it_was(
+    drawn: list[Drawn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.observe.CHUNK", 5)
+    whole = drawn[0][1].read_bytes()
+    drawn[0][1].write_bytes(whole[:200])
+    with pytest.raises(UserError, match=str(drawn[0][1])):
+        score(sitting(drawn))
+    seen.clear()
+    drawn[0][1].write_bytes(whole)
+    rows = score(sitting(drawn))
+    assert len(values(rows, "dino")) == 18
+    assert sum("dino image" in entry for entry in seen) < 18
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 64])
+def test_order_chunks_and_cache_change_nothing(
+    drawn: list[Drawn], chunk: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known = score(sitting(drawn))
+    assert score(sitting(drawn[::-1])) == known
+    monkeypatch.setattr("bench.observe.CHUNK", chunk)
+    monkeypatch.setattr("bench.observe._cores", lambda: chunk)
+    found = score(sitting(drawn), store=FeatureStore(tmp_path / "another.sqlite"))
     assert [row.model_copy(update={"value": 0}) for row in found] == [
         row.model_copy(update={"value": 0}) for row in known
     ]
@@ -164,63 +292,152 @@ def test_order_and_chunks_change_nothing(
 
 
 @pytest.mark.parametrize(
-    ("which", "files"),
-    [
-        ("all", ["0.png", "1.png", "2.png"]),
-        ("input", ["1.png"]),
-        ("all-but-input", ["0.png", "2.png"]),
-    ],
+    ("which", "numbers"),
+    [("all", [0, 1, 2]), ("input", [1]), ("all-but-input", [0, 2]), ("fixed", [2])],
 )
 def test_the_protocol_says_which_references_count(
-    drawn: list[Drawn], which: str, files: list[str]
+    drawn: list[Drawn], which: str, numbers: list[int]
 ) -> None:
-    rows = score(drawn[:1], photographs, protocol(dino=which))
+    rows = score(sitting(drawn[:1], protocol(dino=which)))
     encoder = mini_dino()
-    image = encoder.encode_images([Image.open(drawn[0][1])])
-    counted = encoder.encode_images([photographs("mug-0")[file] for file in files])
-    assert rows[0].value == pytest.approx((image @ counted.T).mean(), abs=1e-6)
+    image = embed(encoder, [Image.open(drawn[0][1]).convert("RGB")])
+    counted = embed(encoder, [photograph("mug-0", number) for number in numbers])
+    assert rows[0].value == pytest.approx(cosines(image, counted).mean(), abs=1e-6)
 
 
 def test_the_order_of_the_photographs_changes_nothing(drawn: list[Drawn]) -> None:
-    def backwards(subject: str) -> Mapping[str, Image.Image]:
+    def backwards(subject: str) -> Mapping[str, Picture]:
         return dict(reversed(photographs(subject).items()))
 
-    found = score(drawn, backwards, protocol())
-    known = score(drawn, photographs, protocol())
+    found = score(sitting(drawn, known=backwards))
+    known = score(sitting(drawn))
     np.testing.assert_allclose([r.value for r in found], [r.value for r in known], atol=1e-6)
 
 
 def test_no_reference_left_to_count_is_said(drawn: list[Drawn]) -> None:
-    def only_the_input(subject: str) -> Mapping[str, Image.Image]:
+    def only_the_input(subject: str) -> Mapping[str, Picture]:
         return {"1.png": photographs(subject)["1.png"]}
 
     with pytest.raises(UserError, match=r"'dino' counts .*'all-but-input', and mug-0 has none"):
-        score(drawn[:1], only_the_input, protocol(dino="all-but-input"))
+        score(sitting(drawn[:1], protocol(dino="all-but-input"), only_the_input))
+
+
+def test_a_pair_metric_is_the_mean_distance_to_the_references(drawn: list[Drawn]) -> None:
+    rows = score(sitting(drawn, select(protocol(), ["near"])))
+    case, path, _ = drawn[7]
+    image = np.asarray(Image.open(path), float)
+    known = [np.asarray(photograph(case.subject, number), float) for number in range(3)]
+    expected = np.mean([np.abs(image - other).mean() for other in known])
+    assert values(rows, "near")[case.subject, case.prompt_index, case.seed] == expected
+
+
+def test_references_are_brought_to_the_size_of_the_image(
+    drawn: list[Drawn], tmp_path: Path
+) -> None:
+    case, path, _ = drawn[0]
+    large = Image.open(path).resize((50, 40))
+    large.save(path)
+    rows = score(sitting([(case, path, file_digest(path))], select(protocol(), ["near"])))
+    other = photograph(case.subject, 0).resize((50, 40), Image.Resampling.BICUBIC)
+    assert Pixelwise().distances([(large, other)])[0] < 255
+    assert any(entry.endswith(other.tobytes().hex()) for entry in seen)
+    assert len(rows) == 1
+
+
+def test_diversity_is_the_mean_distance_over_the_pairs_of_a_prompt(drawn: list[Drawn]) -> None:
+    rows = score(sitting(drawn, select(protocol(), ["varied"])))
+    images = [np.asarray(Image.open(path), float) for _, path, _ in drawn[:SEEDS]]
+    expected = [np.abs(a - b).mean() for a, b in combinations(images, 2)]
+    first = [value for key, value in values(rows, "varied").items() if key[:2] == ("mug-0", 0)]
+    assert np.mean(first) == pytest.approx(np.mean(expected), rel=1e-12)
+
+
+def test_diversity_of_a_single_image_is_refused(drawn: list[Drawn]) -> None:
+    with pytest.raises(UserError, match=r"'varied' compares .* mug-0 has only one for prompt 0"):
+        score(sitting(drawn[:1], select(protocol(), ["varied"])))
+
+
+def test_a_set_metric_has_a_row_for_the_whole_and_one_without_every_subject(
+    drawn: list[Drawn],
+) -> None:
+    rows = score(sitting(drawn, select(protocol(), ["apart"])))
+    found = {row.subject: row.value for row in rows}
+    encoder = mini_dino()
+    images = {
+        subject: [Image.open(path).convert("RGB") for c, path, _ in drawn if c.subject == subject]
+        for subject in SUBJECTS
+    }
+    for without in (WHOLE_SET, *SUBJECTS):
+        kept = [subject for subject in SUBJECTS if subject != without]
+        generated = embed(encoder, [image for subject in kept for image in images[subject]])
+        real = embed(encoder, [photograph(s, number) for s in kept for number in range(3)])
+        expected = np.linalg.norm(generated.mean(axis=0) - real.mean(axis=0))
+        assert found[without] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_interval_of_a_set_metric_is_the_jackknifes(drawn: list[Drawn]) -> None:
+    stated = sitting(drawn, select(protocol(), ["apart"]))
+    rows = score(stated)
+    told = aggregates(rows, stated)["apart"]
+    without = [row.value for row in rows if row.subject != WHOLE_SET]
+    assert (told.mean, told.n, told.n_real, told.n_subjects) == (rows[0].value, 18, 9, 3)
+    assert told.ci95 == jackknife(told.mean, without)
+    assert (told.kind, told.bias) == ("set", "not much")
+
+
+def test_metrics_are_chosen_by_name_and_by_encoder() -> None:
+    chosen = select(protocol(dino="input"), ["dino", "dino:mini-dino", "clip_t"])
+    assert [(spec.key, spec.encoder, spec.references) for spec in chosen.metrics] == [
+        ("dino", "counting-dino", "input"),
+        ("dino.mini-dino", "mini-dino", "all"),
+        ("clip_t", "counting-clip", "all"),
+    ]
+    with pytest.raises(UserError, match="Unknown metric 'dinno'"):
+        select(protocol(), ["dinno"])
+    with pytest.raises(UserError, match="Unknown encoder 'mini-din'"):
+        select(protocol(), ["dino:mini-din"])
 
 
 def test_a_truncated_image_is_named(drawn: list[Drawn]) -> None:
     path = drawn[4][1]
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UserError, match=str(path)):
-        score(drawn, photographs, protocol())
+        score(sitting(drawn))
 
 
 def test_progress_ends_with_all_images_done(drawn: list[Drawn]) -> None:
-    told: list[tuple[int, int]] = []
-    score(drawn, photographs, protocol(), lambda title, done, total: told.append((done, total)))
-    assert told[0] == (0, 18) and told[-1] == (18, 18)
+    told: list[tuple[str, int, int]] = []
+    score(sitting(drawn), lambda title, done, total: told.append((title, done, total)))
+    assert told == [("References", 9, 9), ("Scoring", 18, 18)]
 
 
 def test_aggregates_carry_the_definition_of_the_number(drawn: list[Drawn]) -> None:
-    rows = score(drawn, photographs, protocol(clip_i="input"))
-    found = aggregates(rows, protocol(clip_i="input"))
+    stated = sitting(drawn, protocol(clip_i="input"))
+    rows = score(stated)
+    found = aggregates(rows, stated)
     assert list(found) == ["dino", "clip_i", "clip_t"]
     dino = found["dino"]
     assert dino.mean == pytest.approx(np.mean(list(values(rows, "dino").values())))
     assert dino.ci95 is not None and dino.ci95[0] < dino.mean < dino.ci95[1]
     assert (dino.n, dino.n_subjects, dino.unit, dino.higher_is_better) == (18, 3, "cosine", True)
     assert (dino.encoder, dino.encoder_digest) == ("counting-dino", mini_dino().digest)
+    assert (dino.precision, dino.region, dino.average) == ("fp32", "whole", "images")
     assert [aggregate.references for aggregate in found.values()] == ["all", "input", "none"]
+
+
+def test_a_protocol_may_weigh_subjects_alike(drawn: list[Drawn]) -> None:
+    some = drawn[:7]
+    flat = sitting(some)
+    even = sitting(some, protocol().model_copy(update={"average": "subjects"}))
+    rows = score(flat)
+    by_subject = {
+        subject: [row.value for row in rows if (row.metric, row.subject) == ("dino", subject)]
+        for subject in ("mug-0", "car-1")
+    }
+    told = aggregates(rows, even)["dino"]
+    assert told.mean == pytest.approx(np.mean([np.mean(v) for v in by_subject.values()]))
+    assert told.mean != aggregates(rows, flat)["dino"].mean
+    assert told.n == 7
 
 
 def test_importing_the_scorer_imports_no_torch() -> None:

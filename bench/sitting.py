@@ -1,0 +1,105 @@
+"""A sitting: the images before the judges, and the photographs that each is held against."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+from bench.api import Case, Row
+from bench.errors import UserError
+from bench.gallery import Photographs, Picture
+from bench.pictures import read
+from bench.protocols import MetricSpec, Protocol
+
+Drawn = tuple[Case, Path, str]
+"""A case, the file that answers it, and the SHA-256 of that file."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A case with the picture that answers it."""
+
+    case: Case
+    picture: Picture
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        return self.case.subject, self.case.prompt_index, self.case.seed
+
+    def row(self, metric: str, value: float) -> Row:
+        """What a metric says of it."""
+        case = self.case
+        return Row(
+            subject=case.subject,
+            prompt_index=case.prompt_index,
+            prompt=case.prompt,
+            seed=case.seed,
+            metric=metric,
+            value=value,
+            image_sha256=self.picture.digest,
+        )
+
+
+class Sitting:
+    """Answers under a protocol, by subject, prompt and seed whatever the order they came in."""
+
+    def __init__(
+        self, answers: Iterable[Answer], photographs: Photographs, protocol: Protocol
+    ) -> None:
+        self.answers = sorted(answers, key=lambda answer: answer.place)
+        self.photographs, self.protocol = photographs, protocol
+
+    @classmethod
+    def of_files(
+        cls, drawn: Iterable[Drawn], photographs: Photographs, protocol: Protocol
+    ) -> "Sitting":
+        """Files that are read when somebody has to look at them."""
+        answers = (
+            Answer(case, Picture(sha256, partial(read, path), _noun(photographs, case.subject)))
+            for case, path, sha256 in drawn
+        )
+        return cls(answers, photographs, protocol)
+
+    @property
+    def pictures(self) -> list[Picture]:
+        return [answer.picture for answer in self.answers]
+
+    @property
+    def references(self) -> list[Picture]:
+        """Every photograph of the subjects that are asked for."""
+        subjects = dict.fromkeys(answer.case.subject for answer in self.answers)
+        return [picture for subject in subjects for picture in self.photographs(subject).values()]
+
+    def counted(self, spec: MetricSpec, case: Case) -> list[Picture]:
+        """The photographs that count for a case. UserError when none is left."""
+        photographs = self.photographs(case.subject)
+        fixed = self.protocol.fixed_references or {}
+        kept = {
+            "all": sorted(photographs),
+            "input": [case.reference],
+            "all-but-input": sorted(photographs.keys() - {case.reference}),
+            "fixed": [fixed[case.subject]] if case.subject in fixed else [],
+        }[spec.references]
+        if not kept:
+            raise UserError(
+                f"'{spec.key}' counts the references '{spec.references}', and {case.subject} has "
+                "none of them: choose a protocol that counts 'all'."
+            )
+        return [photographs[file] for file in kept]
+
+    def siblings(self, answer: Answer) -> list[Picture]:
+        """The other images of the same subject and prompt."""
+        group = self._groups[answer.place[:2]]
+        return [other.picture for other in group if other is not answer]
+
+    @cached_property
+    def _groups(self) -> dict[tuple[str, int], list[Answer]]:
+        groups: dict[tuple[str, int], list[Answer]] = defaultdict(list)
+        for answer in self.answers:
+            groups[answer.place[:2]].append(answer)
+        return groups
+
+
+def _noun(photographs: Photographs, subject: str) -> str:
+    return next(iter(photographs(subject).values())).noun
