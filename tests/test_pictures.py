@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
@@ -211,6 +211,7 @@ WHOLE = {
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF", "ignore:Truncated File Read")
+@settings(deadline=None)
 @given(kind=st.sampled_from(sorted(WHOLE)), data=st.data())
 def test_a_cut_off_file_is_found_wherever_it_ends(kind: str, data: st.DataObject) -> None:
     content = WHOLE[kind]
@@ -253,6 +254,7 @@ def test_a_flipped_bit_in_a_png_is_found_by_its_checksum() -> None:
         inspect(Path("a.png"), bytes(content))
 
 
+@settings(deadline=None)
 @given(kind=st.sampled_from(sorted(WHOLE)), at=st.integers(0), value=st.integers(0, 255))
 @pytest.mark.filterwarnings("ignore")
 def test_damage_anywhere_is_an_error_of_one_kind_or_none(kind: str, at: int, value: int) -> None:
