@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands import board, data, look, mini, run
+from bench.commands import board, data, look, mini, run, score
 from bench.errors import UserError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run.run)
+app.command()(score.score)
 app.command()(look.compare)
 app.command("list")(look.list_things)
 app.command()(look.doctor)

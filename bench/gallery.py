@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from bench.api import Subject
 from bench.suites import Suite, open_reference
@@ -23,10 +23,8 @@ class Picture:
     """What to look for in it, where only a region of it is looked at."""
 
 
-class Photographs(Protocol):
-    """Subject directory to its reference images by file name, in the suite's order."""
-
-    def __call__(self, subject: str) -> Mapping[str, Picture]: ...
+Photographs = Callable[[str], Mapping[str, Picture]]
+"""Subject directory to its reference images by file name, in the suite's order."""
 
 
 class Gallery:

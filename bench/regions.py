@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from PIL.Image import Resampling
+
 from bench.api import Region
 from bench.gallery import Picture
 
@@ -26,4 +28,6 @@ class Regions:
     def pair(self, region: Region, one: "Opened", other: "Opened") -> "tuple[Image, Image]":
         """The same region of two pictures, the second at the size of the first."""
         image, partner = one[1], other[1]
-        return image, partner if partner.size == image.size else partner.resize(image.size)
+        if partner.size != image.size:
+            partner = partner.resize(image.size, Resampling.BICUBIC)
+        return image, partner

@@ -78,6 +78,24 @@ class Aggregate(Estimate):
             *([f"n {self.n} and {self.n_real}"] if self.kind == "set" else []),
         )
 
+    def citation(self, name: str, where: str | None = None) -> str:
+        """The number in one line, with all that it means: what a paper should print."""
+        interval = (
+            "no interval" if self.ci95 is None else "95 % [{:.4f}, {:.4f}]".format(*self.ci95)
+        )
+        size = f"n = {self.n} images" + (f" against {self.n_real}" if self.n_real else "")
+        told = [
+            *([where] if where else []),
+            f"encoder {self.encoder}" if self.encoder else "no encoder",
+            *([f"references {self.references}"] if self.references != "none" else []),
+            *([f"region {self.region}"] if self.region != "whole" else []),
+            *([f"precision {self.precision}"] if self.precision != "fp32" else []),
+            *([f"mean over {self.average}"] if self.average != "images" else []),
+            f"{size} of {self.n_subjects} subjects" if self.n_subjects > 1 else size,
+            *([self.bias] if self.bias else []),
+        ]
+        return f"{name}@{self.metric_version} = {self.mean:.4f}, {interval} ({'; '.join(told)})"
+
 
 class Environment(Frozen):
     """What a run was made with, for those who get other numbers."""
@@ -146,10 +164,21 @@ class RunResult(BaseModel):
     date: datetime.date
 
     @property
+    def citations(self) -> list[str]:
+        """Every metric's number in one line with all that it means."""
+        where = f"{self.suite}, protocol {self.protocol}"
+        partial = ", partial" if self.limited else ""
+        mini = ", mini weights" if self.mini_weights else ""
+        return [
+            told.citation(name, f"{where}{partial}{mini}") for name, told in self.metrics.items()
+        ]
+
+    @property
     def folder_name(self) -> str:
         """What this row's folder on a board is called."""
         protocol = self.protocol.partition("@")[0]
-        return f"{self.method}-{self.backbone}-{protocol}-{self.identity[:12]}"
+        made = f"{self.method}-{self.backbone}" if self.origin == "run" else self.method
+        return f"{made}-{protocol}-{self.identity[:12]}"
 
 
 @dataclass(frozen=True)

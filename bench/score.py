@@ -9,7 +9,7 @@ from bench.api import Precision, Progress, Row, silent
 from bench.features import FeatureStore
 from bench.judges import ImageJudge, Judge, PairJudge, SetJudge
 from bench.observe import Observed, Pair, observe, read
-from bench.protocols import MetricSpec, Protocol
+from bench.protocols import MetricSpec, Protocol, References
 from bench.regions import Regions
 from bench.results import Aggregate
 from bench.sitting import Sitting
@@ -57,14 +57,19 @@ def judges(protocol: Protocol) -> list[Judge]:
     return table
 
 
-def select(protocol: Protocol, wanted: Sequence[str], precision: Precision = "fp32") -> Protocol:
+def select(
+    protocol: Protocol,
+    wanted: Sequence[str],
+    precision: Precision = "fp32",
+    references: References = "all",
+) -> Protocol:
     """The protocol with these metrics alone, ``metric`` or ``metric:encoder``, in this order.
 
-    Those that it does not have are added, with the encoder named or the metric's own, against all
-    references; no names mean the protocol's own. UserError for unknown names.
+    Those that it does not have are added, with the encoder named or the metric's own, against
+    ``references``; no names mean the protocol's own. UserError for unknown names.
     """
     own = {spec.key: spec for spec in protocol.metrics}
-    asked = [own.get(name) or _asked(name) for name in wanted or own]
+    asked = [own.get(name) or _asked(name, references) for name in wanted or own]
     exact = precision == "fp32"
     precise = [
         spec if exact else spec.model_copy(update={"precision": precision}) for spec in asked
@@ -73,13 +78,14 @@ def select(protocol: Protocol, wanted: Sequence[str], precision: Precision = "fp
     return protocol.model_copy(update={"metrics": tuple(chosen.values())})
 
 
-def _asked(name: str) -> MetricSpec:
+def _asked(name: str, references: References) -> MetricSpec:
     metric, _, encoder = name.partition(":")
     default = registry.load("metric", metric).encoder
     if encoder in ("", default):
-        return MetricSpec(metric=metric, encoder=default)
+        return MetricSpec(metric=metric, encoder=default, references=references)
     registry.require("encoder", encoder)
-    return MetricSpec(metric=metric, encoder=encoder, name=f"{metric}.{encoder}")
+    own = f"{metric}.{encoder}"
+    return MetricSpec(metric=metric, encoder=encoder, name=own, references=references)
 
 
 def _look(table: Sequence[Judge], sitting: Sitting, observed: Observed, progress: Progress) -> None:

@@ -195,6 +195,8 @@ def _number(told: Aggregate | None) -> str:
 
 
 def _method(result: RunResult) -> str:
+    if result.origin != "run":
+        return f"{result.method} ({result.origin})"
     return f"{result.method} r{result.method_revision}"
 
 
