@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL.Image import Image
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from bench.metrics.networks import Runner
 
 BATCH = 32
+MISFITS = (RuntimeError, KeyError, EOFError, UnpicklingError, SafetensorError)
+"""What loading a file raises that holds other weights, or none."""
 
 
 class Preparation(Protocol):
@@ -80,7 +83,7 @@ class NetworkEncoder:
         build = getattr(import_module(module), function)
         try:
             towers = build(self.path)
-        except (RuntimeError, SafetensorError) as error:
+        except MISFITS as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(
                 f"The weights {self.path} are not those of '{self.name}' ({reason}); replace the "

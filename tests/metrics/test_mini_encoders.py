@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
-from bench import registry
-from bench.api import Encoder
+from bench import metrics
+from bench.errors import UserError
 from bench.identity import file_digest
-from bench.metrics.mini_encoders import END, clip_tokens, mini_clip, mini_dino
+from bench.metrics.mini_encoders import mini_clip, mini_dino
+from bench.metrics.mini_networks import END, clip_tokens
+from bench.metrics.similarity import cosines, embed
 from bench.mini.grammar import CLASSES, PLACES, TIMES, Scene
 from bench.mini.weights import weights_file
 from bench.mini.world import Pose, render_reference, render_scene, sample_identity
@@ -19,10 +20,6 @@ def scene_of(index: int, scene: Scene) -> Image.Image:
     return Image.fromarray(render_scene(identity, scene, Pose(15.0, 19.0, 10.5, 0.08)))
 
 
-def cosines(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(one @ other.T)
-
-
 def test_mini_dino_knows_a_subject_in_another_scene_among_others_of_its_class() -> None:
     subjects = range(0, 20 * len(CLASSES), len(CLASSES))
     references = [
@@ -31,7 +28,7 @@ def test_mini_dino_knows_a_subject_in_another_scene_among_others_of_its_class() 
     ]
     scenes = [scene_of(index, Scene("forest", "day")) for index in subjects]
     encoder = mini_dino()
-    similar = cosines(encoder.encode_images(scenes), encoder.encode_images(references))
+    similar = cosines(embed(encoder, scenes), embed(encoder, references))
     assert (similar.argmax(axis=1) == np.arange(20)).mean() >= 0.9
     assert np.diag(similar).mean() - similar.mean() > 0.5
 
@@ -41,7 +38,7 @@ def test_mini_clip_knows_the_scene_of_an_image_whatever_the_subject() -> None:
     images = [scene_of(8 * index, scene) for index, scene in enumerate(scenes)]
     encoder = mini_clip()
     texts = encoder.encode_texts([scene.template.format(CLASSES[0]) for scene in scenes])
-    similar = cosines(encoder.encode_images(images), texts)
+    similar = cosines(embed(encoder, images), texts)
     assert (similar.argmax(axis=1) == np.arange(len(scenes))).mean() >= 0.8
 
 
@@ -49,18 +46,22 @@ def test_mini_clip_knows_the_class() -> None:
     images = [scene_of(index, Scene("sand", "day")) for index in range(len(CLASSES))]
     texts = [f"a {name} on sand by day" for name in CLASSES]
     encoder = mini_clip()
-    similar = cosines(encoder.encode_images(images), encoder.encode_texts(texts))
+    similar = cosines(embed(encoder, images), encoder.encode_texts(texts))
     assert (similar.argmax(axis=1) == np.arange(len(CLASSES))).mean() >= 0.8
 
 
 @pytest.mark.parametrize("name", ["mini-dino", "mini-clip"])
-def test_photographs_of_any_size_become_rows_of_unit_length(name: str) -> None:
-    encoder: Encoder = registry.load("encoder", name)()
+def test_photographs_of_any_size_are_brought_to_the_size_of_the_world(name: str) -> None:
+    encoder = metrics.encoder(name)
     images = [Image.new("RGB", size, "teal") for size in ((32, 32), (512, 512), (300, 201))]
-    rows = encoder.encode_images(images)
-    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
+    rows = embed(encoder, images)
     np.testing.assert_allclose(rows, rows[[0, 0, 0]], atol=1e-5)
     assert (encoder.name, encoder.digest) == (name, file_digest(weights_file(name)))
+
+
+def test_mini_dino_reads_no_texts() -> None:
+    with pytest.raises(UserError, match="'mini-dino' reads images only"):
+        mini_dino().encode_texts(["a mug"])
 
 
 def test_the_shipped_weights_are_small() -> None:

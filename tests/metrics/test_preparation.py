@@ -28,11 +28,9 @@ SIZES = st.tuples(st.integers(20, 420), st.integers(20, 420))
 RUNNER = Runner(Towers(nn.Identity(), nn.Identity()), "fp32", 32)
 
 
-def shown(
-    prepare: ShortestSide | Squash | CropFirst, image: Image.Image, colours: Colours
-) -> Tensor:
+def shown(prepare: Preparation, image: Image.Image, colours: Colours) -> Tensor:
     """(3, H, W): what reaches the network."""
-    return RUNNER._normalised(prepare(image)[None], colours)[0].cpu()
+    return RUNNER._normalised(np.stack([prepare(image)]), colours)[0].cpu()
 
 
 def official(resize: int | tuple[int, int], crop: int, colours: Colours) -> transforms.Compose:
