@@ -36,19 +36,18 @@ class Claim:
 
 
 def read_claims(source: Path) -> list[Claim]:
-    """One per image file of a folder, or per line of a manifest, by path.
+    """One per image file of a folder, or per line of a manifest, in no order.
 
     UserError for a source that is neither and for a line that lacks something.
     """
     if source.is_dir():
-        return [_by_name(source, path) for path in sorted(_image_files(source))]
+        return [_by_name(source, path) for path in _image_files(source)]
     if not (source.is_file() and source.suffix.lower() in MANIFESTS):
         raise UserError(
             f"There is no folder {source}, nor is it a manifest ({' or '.join(MANIFESTS)}); name "
             "the folder with your images."
         )
-    claims = (_by_line(source, line, record) for line, record in _records(source))
-    return sorted(claims, key=lambda claim: (claim.path, str(claim)))
+    return [_by_line(source, line, record) for line, record in _records(source)]
 
 
 def root_of(source: Path) -> Path:

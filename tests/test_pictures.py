@@ -211,14 +211,13 @@ WHOLE = {
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF", "ignore:Truncated File Read")
-@settings(deadline=None)
-@given(kind=st.sampled_from(sorted(WHOLE)), data=st.data())
-def test_a_cut_off_file_is_found_wherever_it_ends(kind: str, data: st.DataObject) -> None:
+@pytest.mark.parametrize("kind", sorted(WHOLE))
+def test_a_cut_off_file_is_found_wherever_it_ends(kind: str) -> None:
     content = WHOLE[kind]
-    cut = data.draw(st.integers(0, len(content) - 1))
     assert inspect(Path("whole"), content).size == (24, 16)
-    with pytest.raises(Unreadable):
-        inspect(Path("cut"), content[:cut])
+    for cut in range(len(content)):
+        with pytest.raises(Unreadable):
+            inspect(Path("cut"), content[:cut])
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF", "ignore:Truncated File Read")
@@ -271,7 +270,7 @@ def test_damage_anywhere_is_an_error_of_one_kind_or_none(kind: str, at: int, val
     [
         (b"", "no PNG, JPEG"),
         (b"this is text\n" * 50, "no PNG, JPEG"),
-        (b"%!PS-Adobe-3.0 EPSF", "no"),
+        (encoded(colours(), "EPS"), "no PNG, JPEG"),
     ],
 )
 def test_what_is_no_image_is_refused_by_name(tmp_path: Path, content: bytes, reason: str) -> None:
