@@ -5,6 +5,9 @@ the adapters (``*_lora/``) and CLIP's towers (``*_pretrain.pth.tar``), and, wher
 ``checkpoints/dino_vitbase16_pretrain.pth`` as torch.hub fetches it. The package itself is not
 needed: it would run code from torch.hub. Its behaviour is kept, to DINO's token being taken before
 the last norm. Source: Fu et al. 2023; dreamsim 0.2.1, model.py and feature_extraction/.
+
+Caveat: checked against the package on random weights in the release's layout, DINO against the
+package's copy of its ViT; the published weights themselves have not been compared yet.
 """
 
 from dataclasses import dataclass
