@@ -54,12 +54,16 @@ class Shaped(torchmetrics.Metric):
     def higher_is_better(self) -> bool:  # type: ignore[override]
         return bool(self.ours.higher_is_better)
 
+    def rows(self, state: str) -> Tensor:
+        """All that was kept. ValueError before the first update."""
+        return dim_zero_cat(getattr(self, state))
+
     def keep(self, state: str, rows: Any) -> None:
         getattr(self, state).append(torch.from_numpy(rows).to(self.device))
 
     def compute(self) -> Tensor:
         """ValueError before the first update."""
-        return dim_zero_cat(self.values).mean()
+        return self.rows("values").mean()
 
 
 class AgainstReferences(Shaped):
@@ -95,7 +99,7 @@ class OfSets(Shaped):
 
     def compute(self) -> Tensor:
         """ValueError when there are too few images."""
-        sets = (np.asarray(dim_zero_cat(rows).cpu()) for rows in (self.generated, self.real))
+        sets = (np.asarray(self.rows(state).cpu()) for state in ("generated", "real"))
         return torch.tensor(self.ours.score(*sets), dtype=torch.float64, device=self.device)
 
 

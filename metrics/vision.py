@@ -6,6 +6,7 @@ RuntimeError for weights of another network.
 
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import timm
 import torch
@@ -32,8 +33,8 @@ def dinov2(name: str, side: int, weights: Path) -> Towers:
     offset: neither gives the features of the official code.
     """
     model = _vit(name, weights)
-    trained = model.pos_embed.detach()
-    model.set_input_size(side)
+    trained: Tensor = model.state_dict()["pos_embed"]
+    model.set_input_size((side, side))
     model.pos_embed = nn.Parameter(resampled(trained, side // 14))
     return Towers(model, model)
 
@@ -56,10 +57,8 @@ def resampled(table: Tensor, patches: int) -> Tensor:
 
 def _vit(name: str, weights: Path) -> VisionTransformer:
     overlay = {"file": str(weights)}
-    model: VisionTransformer = timm.create_model(
-        name, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=0
-    )
-    return model
+    model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=0)
+    return cast(VisionTransformer, model)
 
 
 dino_vits16 = partial(dino, "vit_small_patch16_224.dino")

@@ -16,7 +16,9 @@ TEXTS = ["a dog", "a cat in the snow", "a mug", "a purple backpack"]
 
 def scored(metric: ClipT, image: list[float], text: list[float]) -> float:
     rows = np.array(image, np.float32), np.array(text, np.float32)
-    return metric.score(Scored(rows[0], references=NOTHING, gallery=NOTHING, text=rows[1]))
+    item = Scored(rows[0], references=NOTHING, gallery=NOTHING, text=rows[1])
+    found: float = metric.score(item)
+    return found
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,8 @@ def recipes(clip_file: Path) -> Iterable[str]:
         precision: Precision = "fp32",
         path: Path = clip_file,
     ) -> str:
-        return NetworkEncoder(name, BUILD, prepare, colours, precision, path).recipe
+        recipe: str = NetworkEncoder(name, BUILD, prepare, colours, precision, path).recipe
+        return recipe
 
     other = clip_file.with_name("other.safetensors")
     other.write_bytes(clip_file.read_bytes() + b" ")

@@ -9,7 +9,9 @@ from bench.metrics.ir import Ir
 
 def scored(image: list[float], references: list[list[float]]) -> float:
     rows = np.array(references, np.float32)
-    return Ir().score(Scored(np.array(image, np.float32), rows, gallery=-rows, text=None))
+    item = Scored(np.array(image, np.float32), rows, gallery=-rows, text=None)
+    found: float = Ir().score(item)
+    return found
 
 
 def test_ir_is_the_mean_raw_cosine_to_the_references_counted() -> None:

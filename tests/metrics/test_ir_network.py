@@ -23,7 +23,8 @@ SMALL = Shape(width=48, layers=2, heads=3, projected=32, embedded=8)
 @pytest.fixture
 def state() -> State:
     """Weights as the network has them."""
-    return shaken(ir_network.build(SMALL)).state_dict()
+    weights: State = shaken(ir_network.build(SMALL)).state_dict()
+    return weights
 
 
 @pytest.fixture
@@ -33,7 +34,8 @@ def encoder(state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ne
     torch.save(published(state), path)
     small = partial(ir_network.guie_vith14, shape=SMALL)
     monkeypatch.setattr(ir_network, "guie_vith14", small)
-    return ir.ir_guie_vith14(path=path)
+    made: NetworkEncoder = ir.ir_guie_vith14(path=path)
+    return made
 
 
 def published(state: State) -> State:
@@ -43,7 +45,8 @@ def published(state: State) -> State:
 
 def pixels(encoder: NetworkEncoder) -> Tensor:
     images = [encoder.prepare(picture((300, 290), seed)) for seed in range(2)]
-    return encoder.runner._normalised(np.stack(images), COLOURS)
+    normalised: Tensor = encoder.runner._normalised(np.stack(images), COLOURS)
+    return normalised
 
 
 def test_it_equals_a_stock_tower_with_the_stride_narrowed(

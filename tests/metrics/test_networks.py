@@ -79,7 +79,8 @@ def test_the_gpu_keeps_its_fast_convolutions() -> None:
 
 
 def judged(encoder: NetworkEncoder) -> NDArray[np.float64]:
-    return cosines(embed(encoder, IMAGES), encoder.encode_texts(TEXTS))
+    found: NDArray[np.float64] = cosines(embed(encoder, IMAGES), encoder.encode_texts(TEXTS))
+    return found
 
 
 @pytest.mark.parametrize(("precision", "error"), [("fp16", 1e-3), ("bf16", 1e-2)])

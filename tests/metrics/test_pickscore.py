@@ -58,7 +58,8 @@ def tokenizer() -> CLIPTokenizer:
 
 def read() -> torch.Tensor:
     arguments = {"padding": "max_length", "truncation": True, "max_length": 77}
-    return tokenizer()(TEXTS, return_tensors="pt", **arguments).input_ids
+    ids: torch.Tensor = tokenizer()(TEXTS, return_tensors="pt", **arguments).input_ids
+    return ids
 
 
 def test_pick_score_is_the_scaled_cosine_of_the_reference(

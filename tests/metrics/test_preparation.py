@@ -30,7 +30,8 @@ RUNNER = Runner(Towers(nn.Identity(), nn.Identity()), "fp32", 32)
 
 def shown(prepare: Preparation, image: Image.Image, colours: Colours) -> Tensor:
     """(3, H, W): what reaches the network."""
-    return RUNNER._normalised(np.stack([prepare(image)]), colours)[0].cpu()
+    pixels: Tensor = RUNNER._normalised(np.stack([prepare(image)]), colours)[0].cpu()
+    return pixels
 
 
 def official(resize: int | tuple[int, int], crop: int, colours: Colours) -> transforms.Compose:

@@ -20,7 +20,7 @@ from bench.metrics.encoders import NetworkEncoder
 from bench.metrics.similarity import embed
 from tests.networks import State, attention, linear, norm, patches, picture, shaken, stored
 
-SMALL = {"depth": 2, "embed_dim": 48, "num_heads": 3}
+SMALL: dict[str, Any] = {"depth": 2, "embed_dim": 48, "num_heads": 3}
 TRANSFORMERS = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3}
 NAMES = {
     "cls_token": "embeddings.cls_token",
