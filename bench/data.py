@@ -7,13 +7,12 @@ import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.request import urlopen
 from zipfile import BadZipFile, ZipFile
 
 from bench.api import Frozen, Progress, silent
+from bench.download import Unreachable, stream
 from bench.errors import UserError
 from bench.identity import file_digest
 from bench.suites import Suite, image_folder
@@ -23,10 +22,6 @@ ARCHIVES = {
     "4f887af7970a06fc0cd3adaa1d0b368547d6a1d0.zip",
 }
 """The official place of each data set: a zip archive with the images below ``*/dataset/``."""
-
-TIMEOUT = 30.0
-"""Seconds without a byte after which a download is given up."""
-CHUNK = 1 << 18
 
 
 class Report(Frozen):
@@ -175,22 +170,14 @@ def _install(suite: Suite, staged: Path) -> Report:
 
 def _download(suite: Suite, url: str, archive: Path, progress: Progress) -> None:
     total = sum(image.bytes for image in suite.images)
-    with archive.open("wb") as file:
-        for chunk in _chunks(suite, url):
-            file.write(chunk)
-            progress(f"downloading {suite.key}", min(file.tell(), total), total)
-
-
-def _chunks(suite: Suite, url: str) -> Iterator[bytes]:
     try:
-        with urlopen(url, timeout=TIMEOUT) as answer:
-            while chunk := answer.read(CHUNK):
-                yield chunk
-    except (OSError, HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise UserError(
-            _refused(suite, url, f"cannot be downloaded from {url} ({reason})")
-        ) from error
+        with archive.open("wb") as file:
+            for piece in stream(url):
+                file.write(piece)
+                progress(f"downloading {suite.key}", min(file.tell(), total), total)
+    except Unreachable as error:
+        what = f"cannot be downloaded from {url} ({error})"
+        raise UserError(_refused(suite, url, what)) from error
 
 
 def _refused(suite: Suite, url: str, what: str) -> str:

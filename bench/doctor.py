@@ -4,11 +4,12 @@ import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 
-from bench import __version__, registry
+from bench import __version__
 from bench.data import verify
-from bench.errors import UserError
 from bench.paths import home
+from bench.sources import SOURCES, Source
 from bench.suites import list_suites
+from bench.weights import absence, here
 
 PACKAGES = ("torch", "diffusers", "transformers", "peft", "open_clip_torch", "timm", "prodigyopt")
 
@@ -26,10 +27,8 @@ def examine() -> dict[str, str]:
     }
     for suite in list_suites():
         found[f"data of {suite.key}"] = verify(suite).sentence
-    for name in registry.names("encoder"):
-        found[f"encoder {name}"] = _weights("encoder", name)
-    found["backbone mini"] = _weights("backbone", "mini")
-    found["backbone flux-dev"] = _flux()
+    for known in SOURCES.values():
+        found[f"{known.kind} {known.name}"] = _weights(known)
     return found
 
 
@@ -55,18 +54,6 @@ def _free() -> str:
     return f"{shutil.disk_usage(place).free / 1e9:.0f} GB at {place}"
 
 
-def _weights(kind: registry.Kind, name: str) -> str:
-    try:
-        registry.load(kind, name)()
-    except UserError as error:
-        return f"missing: {error}"
-    return "ready"
-
-
-def _flux() -> str:
-    from bench.methods.backbones.flux_dev import find
-
-    try:
-        return f"found in {find()}"
-    except UserError as error:
-        return f"missing: {error}"
+def _weights(known: Source) -> str:
+    path = here(known)
+    return "ready" if path else f"missing: {absence(known)}"

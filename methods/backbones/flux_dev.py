@@ -8,14 +8,12 @@ from diffusers import AutoencoderKL, FluxPipeline
 from safetensors import SafetensorError
 from torch import Tensor
 
+from bench import weights
 from bench.errors import UserError
 from bench.identity import file_digest, identity
 from bench.methods.backbones.conditioned import Text
 from bench.methods.backbones.flux import BackboneSpec, FluxBackbone, Generators
-from bench.paths import home
 
-HUB_ID = "black-forest-labs/FLUX.1-dev"
-FETCH = f"hf download {HUB_ID} --exclude flux1-dev.safetensors ae.safetensors"
 RESOLUTION = 512
 MAX_TEXT = 512
 
@@ -47,15 +45,15 @@ def load(resolution: int = RESOLUTION, max_text: int = MAX_TEXT) -> FluxBackbone
     bf16 on an accelerator, fp32 on the CPU; ``resolution`` in pixels, ``max_text`` in T5 tokens.
     UserError when it is not there or not whole.
     """
-    folder = find()
+    folder = weights.find("flux-dev")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     try:
         pipeline = FluxPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True)
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(
-            f"FLUX.1-dev at {folder} is damaged or incomplete; fetch it anew with "
-            f"`{FETCH} --force-download`."
+            f"FLUX.1-dev at {folder} is damaged or incomplete; fetch it anew: remove the folder "
+            "and run 'bench weights fetch flux-dev'."
         ) from error
     return wrap(pipeline.to(device), digest_of(folder), resolution, max_text)
 
@@ -82,23 +80,6 @@ def wrap(
     codec = VaeCodec(pipeline.vae)
     schedule = dict(pipeline.scheduler.config)
     return FluxBackbone(spec, pipeline.transformer, encode_prompts, codec, schedule)
-
-
-def find() -> Path:
-    """The folder that holds the pipeline. UserError names the command that fetches it."""
-    own = home() / "weights" / "flux-dev"
-    if (own / "model_index.json").is_file():
-        return own
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(HUB_ID, local_files_only=True))
-    except LocalEntryNotFoundError as error:
-        raise UserError(
-            f"FLUX.1-dev is not on this machine: accept its licence (FLUX.1 [dev] Non-Commercial) "
-            f"and run `{FETCH}` (about 34 GB), or put a saved pipeline at {own}."
-        ) from error
 
 
 def digest_of(folder: Path) -> str:

@@ -3,11 +3,9 @@
 import shutil
 from pathlib import Path
 
-import huggingface_hub
 import pytest
 import torch
 from diffusers import FluxPipeline
-from huggingface_hub.errors import LocalEntryNotFoundError
 
 from bench.errors import UserError
 from bench.methods.backbones import flux_dev
@@ -121,14 +119,11 @@ def test_the_hub_caches_blob_names_are_trusted_as_digests(tmp_path: Path) -> Non
 def test_a_missing_flux_names_licence_command_size_and_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def absent(*_: object, **__: object) -> str:
-        raise LocalEntryNotFoundError("not in the cache")
-
     monkeypatch.setenv("SUBJECTBENCH_HOME", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", absent)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     with pytest.raises(UserError) as error:
         flux_dev.load()
-    for part in ("Non-Commercial", "hf download black-forest-labs", "34 GB", str(tmp_path)):
+    for part in ("Non-Commercial", "bench weights fetch flux-dev", "34 GB", "bench weights add"):
         assert part in str(error.value)
 
 

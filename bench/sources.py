@@ -1,0 +1,330 @@
+"""Where the weights of every encoder, backbone and detector come from, and on what terms.
+
+Sizes and licences are those of the places named; a size that only follows from the network is
+marked. Digests are the places' own: the beginnings that file names carry, or the whole.
+"""
+
+from typing import Literal
+
+from bench.api import Frozen
+from bench.errors import unknown
+
+Format = Literal["safetensors", "pth"]
+
+
+class Hub(Frozen):
+    """A repository of the Hugging Face hub; ``files`` are patterns of what is taken from it."""
+
+    repository: str
+    files: tuple[str, ...]
+
+    @property
+    def page(self) -> str:
+        return f"https://huggingface.co/{self.repository}"
+
+    @property
+    def by_hand(self) -> str:
+        """What to do where no network is."""
+        return f"download {', '.join(self.files)} from {self.page}"
+
+
+class Web(Frozen):
+    """A file at an address; an archive where weights are a folder.
+
+    ``beside``: paths in the unpacked folder with the addresses of files that the archive lacks.
+    """
+
+    url: str
+    beside: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def file(self) -> str:
+        """The file's own name."""
+        return self.url.rpartition("/")[2]
+
+    @property
+    def page(self) -> str:
+        return self.url
+
+    @property
+    def by_hand(self) -> str:
+        """What to do where no network is."""
+        unpacked = ", unpack it" if self.url.endswith(".zip") else ""
+        beside = (f", put {url} at {path} in it" for path, url in self.beside)
+        return f"download {self.url}{unpacked}{''.join(beside)}"
+
+
+class ByHand(Frozen):
+    """A page behind a sign-in, where people download ``file`` themselves."""
+
+    page: str
+    file: str
+
+    @property
+    def by_hand(self) -> str:
+        """What to do."""
+        return f"download {self.file} from {self.page}"
+
+
+class Shipped(Frozen):
+    """A file that the package carries among the mini world's weights."""
+
+    file: str
+    page: str = "the package"
+    by_hand: str = "install the package anew"
+
+
+class Source(Frozen):
+    """One set of weights: what it is, where it comes from, on what terms."""
+
+    name: str
+    what: str
+    kind: Literal["encoder", "backbone", "detector"]
+    place: Hub | Web | ByHand | Shipped
+    size: int
+    """Bytes to download."""
+    about: bool = False
+    """The size is an estimate."""
+    licence: str
+    formats: tuple[Format, ...] = ("safetensors", "pth")
+    """What a single file may be."""
+    files: tuple[str, ...] = ()
+    """Patterns of what a folder must hold, a file at its top first; empty for a single file."""
+    sha256: str | None = None
+    """SHA-256 of the official file, or its beginning; a copy in another format has none."""
+
+    @property
+    def is_folder(self) -> bool:
+        return bool(self.files)
+
+    @property
+    def volume(self) -> str:
+        """The size in words: '87 MB', 'about 1.6 GB'."""
+        megabytes = self.size / 1e6
+        said = f"{megabytes / 1e3:.3g} GB" if megabytes >= 1e3 else f"{megabytes:.3g} MB"
+        return f"about {said}" if self.about else said
+
+    @property
+    def terms(self) -> str:
+        """Size and licence, as they are said before a download."""
+        return f"{self.volume}, licence {self.licence}"
+
+    @property
+    def by_hand(self) -> str:
+        """How to bring the weights without this program's network."""
+        what = "DIR" if self.is_folder else "FILE"
+        return f"{self.place.by_hand} ({self.terms}) and run 'bench weights add {self.name} {what}'"
+
+    def published(self, file: str) -> str | None:
+        """The digest, or its beginning, that a file of this name must have."""
+        return self.sha256 if file.endswith(".pth") else None
+
+
+APACHE, MIT = "Apache-2.0", "MIT"
+OPENAI = "Apache-2.0; OpenAI's own MIT"
+TORCHVISION = "https://download.pytorch.org/models/"
+DREAMSIM = "https://github.com/ssundaram21/dreamsim/releases/download/v0.2.0-checkpoints/"
+DINO_VITB16 = (
+    "checkpoints/dino_vitbase16_pretrain.pth",
+    "https://dl.fbaipublicfiles.com/dino/dino_vitbase16_pretrain/dino_vitbase16_pretrain.pth",
+)
+"""DreamSim's adapters sit on the authors' DINO, which its archives do not hold."""
+DETECTOR = ("config.json", "model.safetensors")
+
+
+def _timm(name: str, what: str, model: str, size: int, licence: str = APACHE) -> Source:
+    file = "open_clip_model.safetensors" if "_clip_" in model else "model.safetensors"
+    place = Hub(repository=f"timm/{model}", files=(file,))
+    return Source(name=name, what=what, kind="encoder", place=place, size=size, licence=licence)
+
+
+def _lpips(trunk: str, file: str, size: int, sha256: str) -> Source:
+    return Source(
+        name=f"lpips-{trunk}",
+        what=f"LPIPS, {trunk}",
+        kind="encoder",
+        place=Web(url=TORCHVISION + file),
+        size=size,
+        licence="not stated; code BSD-3",
+        formats=("pth",),
+        sha256=sha256,
+    )
+
+
+def _dreamsim(
+    branch: str, what: str, size: int, adapters: str, *towers: str, dino: bool = False
+) -> Source:
+    beside = (DINO_VITB16,) if dino else ()
+    archive = f"dreamsim_{branch.replace('-', '_')}_checkpoint.zip"
+    return Source(
+        name=f"dreamsim-{branch}",
+        what=f"DreamSim, {what}",
+        kind="encoder",
+        place=Web(url=DREAMSIM + archive, beside=beside),
+        size=size,
+        about=True,
+        licence=MIT,
+        files=(*towers, *(path for path, _ in beside), f"{adapters}/*"),
+    )
+
+
+def _detector(name: str, what: str, repository: str, size: int) -> Source:
+    place = Hub(repository=repository, files=("*.json", "*.txt", "model.safetensors"))
+    return Source(
+        name=name,
+        what=what,
+        kind="detector",
+        place=place,
+        size=size,
+        licence=APACHE,
+        files=DETECTOR,
+    )
+
+
+def _mini(name: str, what: str, kind: Literal["encoder", "backbone"], size: int) -> Source:
+    file = "mini-base" if kind == "backbone" else name
+    return Source(
+        name=name,
+        what=what,
+        kind=kind,
+        place=Shipped(file=file),
+        size=size,
+        about=True,
+        licence=APACHE,
+    )
+
+
+_ALL = (
+    _timm("dino-vits16", "DINO ViT-S/16", "vit_small_patch16_224.dino", 86_700_000),
+    _timm("dino-vits8", "DINO ViT-S/8", "vit_small_patch8_224.dino", 86_700_000),
+    _timm("dino-vitb16", "DINO ViT-B/16", "vit_base_patch16_224.dino", 343_200_000),
+    _timm("dino-vitb8", "DINO ViT-B/8", "vit_base_patch8_224.dino", 343_200_000),
+    _timm("dinov2-vits14", "DINOv2 ViT-S/14", "vit_small_patch14_dinov2.lvd142m", 88_200_000),
+    _timm("dinov2-vitb14", "DINOv2 ViT-B/14", "vit_base_patch14_dinov2.lvd142m", 346_300_000),
+    _timm("dinov2-vitl14", "DINOv2 ViT-L/14", "vit_large_patch14_dinov2.lvd142m", 1_217_500_000),
+    _timm("dinov2-vitg14", "DINOv2 ViT-g/14", "vit_giant_patch14_dinov2.lvd142m", 4_546_000_000),
+    _timm(
+        "clip-vitb32-openai",
+        "CLIP ViT-B/32",
+        "vit_base_patch32_clip_224.openai",
+        605_100_000,
+        OPENAI,
+    ),
+    _timm(
+        "clip-vitb16-openai",
+        "CLIP ViT-B/16",
+        "vit_base_patch16_clip_224.openai",
+        598_500_000,
+        OPENAI,
+    ),
+    _timm(
+        "clip-vitl14-openai",
+        "CLIP ViT-L/14",
+        "vit_large_patch14_clip_224.openai",
+        1_710_500_000,
+        OPENAI,
+    ),
+    _timm(
+        "clip-vitl14-336-openai",
+        "CLIP ViT-L/14, 336 px",
+        "vit_large_patch14_clip_336.openai",
+        1_711_800_000,
+        OPENAI,
+    ),
+    Source(
+        name="ir-guie-vith14",
+        what="IR, ViT-H/14",
+        kind="encoder",
+        place=ByHand(
+            page="https://www.kaggle.com/datasets/louieshao/guieweights0732",
+            file="the checkpoint",
+        ),
+        size=2_500_000_000,
+        about=True,
+        licence="not stated; code Apache-2.0",
+    ),
+    Source(
+        name="pickscore-v1",
+        what="PickScore",
+        kind="encoder",
+        place=Hub(repository="yuvalkirstain/PickScore_v1", files=("model.safetensors",)),
+        size=3_944_000_000,
+        licence="not stated; code MIT",
+        formats=("safetensors",),
+    ),
+    Source(
+        name="inception-2015",
+        what="FID, KID: Inception",
+        kind="encoder",
+        place=Web(
+            url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+            "weights-inception-2015-12-05-6726825d.pth"
+        ),
+        size=95_628_359,
+        licence="not stated; code Apache-2.0",
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    ),
+    _lpips(
+        "alex",
+        "alexnet-owt-7be5be79.pth",
+        244_408_911,
+        "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+    ),
+    _lpips(
+        "vgg",
+        "vgg16-397923af.pth",
+        553_433_881,
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    ),
+    _lpips("squeeze", "squeezenet1_1-b8a52dc0.pth", 4_959_000, "b8a52dc0"),
+    _dreamsim(
+        "ensemble",
+        "three ViT-B/16",
+        1_605_000_000,
+        "ensemble_lora",
+        "clip_vitb16_pretrain.pth.tar",
+        "open_clip_vitb16_pretrain.pth.tar",
+        dino=True,
+    ),
+    _dreamsim("dino-vitb16", "DINO B/16", 690_000_000, "dino_vitb16_single_lora", dino=True),
+    _dreamsim(
+        "clip-vitb32",
+        "CLIP B/32",
+        610_000_000,
+        "clip_vitb32_single_lora",
+        "clip_vitb32_pretrain.pth.tar",
+    ),
+    _dreamsim(
+        "open-clip-vitb32",
+        "LAION B/32",
+        610_000_000,
+        "open_clip_vitb32_single_lora",
+        "open_clip_vitb32_pretrain.pth.tar",
+    ),
+    _detector(
+        "grounding-dino-tiny", "boxes of subjects", "IDEA-Research/grounding-dino-tiny", 690_000_000
+    ),
+    _detector("sam-vit-base", "masks of subjects", "facebook/sam-vit-base", 375_000_000),
+    Source(
+        name="flux-dev",
+        what="FLUX.1-dev",
+        kind="backbone",
+        place=Hub(repository="black-forest-labs/FLUX.1-dev", files=("model_index.json", "*/*")),
+        size=34_000_000_000,
+        about=True,
+        licence="FLUX.1 [dev] Non-Commercial",
+        files=("model_index.json", "scheduler/*", "text_encoder/*", "transformer/*", "vae/*"),
+    ),
+    _mini("mini", "FLUX of mini", "backbone", 6_700_000),
+    _mini("mini-dino", "DINO of mini", "encoder", 800_000),
+    _mini("mini-clip", "CLIP of mini", "encoder", 1_300_000),
+)
+SOURCES = {source.name: source for source in _ALL}
+"""By name, in the order they are listed."""
+
+
+def source(name: str) -> Source:
+    """What is known of weights. UserError for a name that nothing answers to."""
+    if name not in SOURCES:
+        raise unknown("weights", name, SOURCES)
+    return SOURCES[name]
