@@ -71,7 +71,6 @@ class Shipped(Frozen):
 
     file: str
     page: str = "the package"
-    by_hand: str = "install the package anew"
 
 
 class Source(Frozen):
@@ -112,8 +111,10 @@ class Source(Frozen):
     @property
     def by_hand(self) -> str:
         """How to bring the weights without this program's network."""
-        what = "DIR" if self.is_folder else "FILE"
-        return f"{self.place.by_hand} ({self.terms}) and run 'bench weights add {self.name} {what}'"
+        if isinstance(self.place, Shipped):
+            return "install the package anew"
+        how, what = self.place.by_hand, "DIR" if self.is_folder else "FILE"
+        return f"{how} ({self.terms}) and run 'bench weights add {self.name} {what}'"
 
     def published(self, file: str) -> str | None:
         """The digest, or its beginning, that a file of this name must have."""
@@ -121,7 +122,7 @@ class Source(Frozen):
 
 
 APACHE, MIT = "Apache-2.0", "MIT"
-OPENAI = "Apache-2.0; OpenAI's own MIT"
+OPENAI = "Apache-2.0; originally MIT"
 TORCHVISION = "https://download.pytorch.org/models/"
 DREAMSIM = "https://github.com/ssundaram21/dreamsim/releases/download/v0.2.0-checkpoints/"
 DINO_VITB16 = (
@@ -132,10 +133,17 @@ DINO_VITB16 = (
 DETECTOR = ("config.json", "model.safetensors")
 
 
-def _timm(name: str, what: str, model: str, size: int, licence: str = APACHE) -> Source:
-    file = "open_clip_model.safetensors" if "_clip_" in model else "model.safetensors"
-    place = Hub(repository=f"timm/{model}", files=(file,))
-    return Source(name=name, what=what, kind="encoder", place=place, size=size, licence=licence)
+def _timm(name: str, what: str, model: str, megabytes: int) -> Source:
+    clip = "_clip_" in model
+    file = "open_clip_model.safetensors" if clip else "model.safetensors"
+    return Source(
+        name=name,
+        what=what,
+        kind="encoder",
+        place=Hub(repository=f"timm/{model}", files=(file,)),
+        size=megabytes * 1_000_000,
+        licence=OPENAI if clip else APACHE,
+    )
 
 
 def _lpips(trunk: str, file: str, size: int, sha256: str) -> Source:
@@ -195,41 +203,19 @@ def _mini(name: str, what: str, kind: Literal["encoder", "backbone"], size: int)
 
 
 _ALL = (
-    _timm("dino-vits16", "DINO ViT-S/16", "vit_small_patch16_224.dino", 86_700_000),
-    _timm("dino-vits8", "DINO ViT-S/8", "vit_small_patch8_224.dino", 86_700_000),
-    _timm("dino-vitb16", "DINO ViT-B/16", "vit_base_patch16_224.dino", 343_200_000),
-    _timm("dino-vitb8", "DINO ViT-B/8", "vit_base_patch8_224.dino", 343_200_000),
-    _timm("dinov2-vits14", "DINOv2 ViT-S/14", "vit_small_patch14_dinov2.lvd142m", 88_200_000),
-    _timm("dinov2-vitb14", "DINOv2 ViT-B/14", "vit_base_patch14_dinov2.lvd142m", 346_300_000),
-    _timm("dinov2-vitl14", "DINOv2 ViT-L/14", "vit_large_patch14_dinov2.lvd142m", 1_217_500_000),
-    _timm("dinov2-vitg14", "DINOv2 ViT-g/14", "vit_giant_patch14_dinov2.lvd142m", 4_546_000_000),
+    _timm("dino-vits16", "DINO ViT-S/16", "vit_small_patch16_224.dino", 87),
+    _timm("dino-vits8", "DINO ViT-S/8", "vit_small_patch8_224.dino", 87),
+    _timm("dino-vitb16", "DINO ViT-B/16", "vit_base_patch16_224.dino", 343),
+    _timm("dino-vitb8", "DINO ViT-B/8", "vit_base_patch8_224.dino", 343),
+    _timm("dinov2-vits14", "DINOv2 ViT-S/14", "vit_small_patch14_dinov2.lvd142m", 88),
+    _timm("dinov2-vitb14", "DINOv2 ViT-B/14", "vit_base_patch14_dinov2.lvd142m", 346),
+    _timm("dinov2-vitl14", "DINOv2 ViT-L/14", "vit_large_patch14_dinov2.lvd142m", 1217),
+    _timm("dinov2-vitg14", "DINOv2 ViT-g/14", "vit_giant_patch14_dinov2.lvd142m", 4546),
+    _timm("clip-vitb32-openai", "CLIP ViT-B/32", "vit_base_patch32_clip_224.openai", 605),
+    _timm("clip-vitb16-openai", "CLIP ViT-B/16", "vit_base_patch16_clip_224.openai", 598),
+    _timm("clip-vitl14-openai", "CLIP ViT-L/14", "vit_large_patch14_clip_224.openai", 1710),
     _timm(
-        "clip-vitb32-openai",
-        "CLIP ViT-B/32",
-        "vit_base_patch32_clip_224.openai",
-        605_100_000,
-        OPENAI,
-    ),
-    _timm(
-        "clip-vitb16-openai",
-        "CLIP ViT-B/16",
-        "vit_base_patch16_clip_224.openai",
-        598_500_000,
-        OPENAI,
-    ),
-    _timm(
-        "clip-vitl14-openai",
-        "CLIP ViT-L/14",
-        "vit_large_patch14_clip_224.openai",
-        1_710_500_000,
-        OPENAI,
-    ),
-    _timm(
-        "clip-vitl14-336-openai",
-        "CLIP ViT-L/14, 336 px",
-        "vit_large_patch14_clip_336.openai",
-        1_711_800_000,
-        OPENAI,
+        "clip-vitl14-336-openai", "CLIP ViT-L/14, 336", "vit_large_patch14_clip_336.openai", 1712
     ),
     Source(
         name="ir-guie-vith14",
@@ -279,7 +265,7 @@ _ALL = (
     _lpips("squeeze", "squeezenet1_1-b8a52dc0.pth", 4_959_000, "b8a52dc0"),
     _dreamsim(
         "ensemble",
-        "three ViT-B/16",
+        "ensemble",
         1_605_000_000,
         "ensemble_lora",
         "clip_vitb16_pretrain.pth.tar",

@@ -28,7 +28,8 @@ def list_weights(as_json: Json = False) -> None:
 
     from bench.terminal import stdout
 
-    table = Table(Column("name", no_wrap=True), "for", "size", "licence", "here", box=SIMPLE)
+    columns = (Column("name", no_wrap=True), "for", "size", "licence", "here")
+    table = Table(*columns, box=SIMPLE, pad_edge=False, collapse_padding=True)
     for row in rows:
         cells = (row[key] for key in ("name", "what", "volume", "licence", "here"))
         table.add_row(*map(escape, cells))
