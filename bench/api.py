@@ -180,6 +180,34 @@ class Comparer(Protocol):
         ...
 
 
+class Cutter(Protocol):
+    """Where the subject is in an image, and what of the image is shown accordingly.
+
+    Registered under the region's name; ``factory()`` builds no network before one is needed.
+    """
+
+    recipe: str
+    """Identity of all that is shown follows from, images and nouns aside."""
+    findings: str
+    """Identity of all that ``find`` follows from; regions that look alike share it."""
+
+    def find(self, images: Sequence[Image], nouns: Sequence[str]) -> list[NDArray[Any]]:
+        """What is to be remembered of each RGB image, in which its own noun is looked for."""
+        ...
+
+    def found(self, finding: NDArray[Any]) -> bool:
+        """Whether the subject was found; else the whole image is shown."""
+        ...
+
+    def show(self, image: Image, finding: NDArray[Any]) -> Image: ...
+
+    def show_pair(
+        self, image: Image, finding: NDArray[Any], other: Image, other_finding: NDArray[Any]
+    ) -> tuple[Image, Image]:
+        """Both images as they are compared, at the size of the first."""
+        ...
+
+
 @dataclass(frozen=True)
 class Scored:
     """What a metric may look at for one generated image: features, of no particular length."""
@@ -192,6 +220,8 @@ class Scored:
     """(G, D) every reference of the subject."""
     text: Embeddings | None
     """(D,) what the metric's ``text`` made of the prompt."""
+    found: bool | None = None
+    """Whether the subject was found, where the protocol looks at a region of the image."""
 
 
 class Metric(Protocol):

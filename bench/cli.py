@@ -1,6 +1,7 @@
 """The command line: its commands, and how errors reach the user."""
 
 import errno
+import logging
 import os
 import sys
 import warnings
@@ -8,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands import board, data, look, mini, run, score
+from bench.commands import board, data, look, mini, run, score, weights
 from bench.errors import UserError
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app.command("list")(look.list_things)
 app.command()(look.doctor)
 app.add_typer(board.app, name="board")
 app.add_typer(data.app, name="data")
+app.add_typer(weights.app, name="weights")
 app.add_typer(mini.app, name="mini")
 
 
@@ -68,5 +70,6 @@ def _sentence(error: UserError | OSError) -> str | None:
 def _quiet_libraries() -> None:
     """Libraries' warnings are for developers; --debug shows them."""
     warnings.filterwarnings("ignore")
+    logging.basicConfig(level=logging.ERROR)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")

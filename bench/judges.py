@@ -108,6 +108,7 @@ class ImageJudge:
             references=observed.stack(self.view, sitting.counted(self.spec, answer.case)),
             gallery=observed.stack(self.view, gallery),
             text=None,
+            found=observed.found(self.view, answer.picture),
         )
 
 

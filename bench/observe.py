@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL.Image import Resampling
 
-from bench.api import Progress, silent
+from bench.api import Cutter, Progress, silent
 from bench.features import FeatureStore, Vector
 from bench.gallery import Picture
 from bench.identity import identity
-from bench.views import Comparison, View
+from bench.views import Comparison, View, finding_key
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,6 +27,7 @@ CHUNK = 32
 """Pictures held decoded at a time; a multiple of the usual numbers of seeds, so that the images of
 one prompt are mostly held together."""
 
+BICUBIC = Resampling.BICUBIC
 Pair = tuple[Picture, Picture]
 Pairs = Mapping[Comparison, Sequence[Pair]]
 
@@ -47,6 +49,16 @@ class Observed:
 
     def distance(self, comparison: Comparison, image: Picture, other: Picture) -> float:
         return float(self._known[comparison.recipe][comparison.key(image, other)][0])
+
+    def found(self, view: View, picture: Picture) -> bool | None:
+        """Whether the subject was found; None for views of whole images."""
+        if view.cutter is None:
+            return None
+        return view.cutter.found(self.finding(view.cutter, picture))
+
+    def finding(self, cutter: Cutter, picture: Picture) -> Vector:
+        """What the cutter remembers of a picture."""
+        return self._known[cutter.findings][finding_key(picture)]
 
     def text(self, view: View, text: str) -> Vector:
         """(D,) of a text that was read."""
@@ -80,8 +92,13 @@ def observe(
     """
     for view in views:
         observed.recall(view.recipe, map(view.key, pictures))
+        if view.cutter:
+            observed.recall(view.cutter.findings, map(finding_key, pictures))
     for comparison, wanted in pairs.items():
         observed.recall(comparison.recipe, (comparison.key(*pair) for pair in wanted))
+        if comparison.cutter:
+            seen = (finding_key(picture) for pair in wanted for picture in pair)
+            observed.recall(comparison.cutter.findings, seen)
     look = _Look(observed, views, pairs)
     unknown = [picture for picture in dict.fromkeys(pictures) if look.wants(picture)]
     with ThreadPoolExecutor(_cores()) as pool:
@@ -133,24 +150,52 @@ class _Look:
             self._compare(comparison, wanted, opened)
 
     def _new(self, view: View, picture: Picture) -> bool:
-        return self._observed.lacks(view.recipe, view.key(picture))
+        lacks = self._observed.lacks
+        if view.cutter and lacks(view.cutter.findings, finding_key(picture)):
+            return True
+        return lacks(view.recipe, view.key(picture))
 
     def _encode(
         self, view: View, pictures: list[Picture], opened: "Opened", pool: ThreadPoolExecutor
     ) -> None:
-        if pictures:
-            shown = view.shown([(picture, opened[picture]) for picture in pictures])
-            rows = view.network.encode_images(list(pool.map(view.network.prepare, shown)))
-            self._observed.learn(view.recipe, dict(zip(map(view.key, pictures), rows, strict=True)))
+        if not pictures:
+            return
+        shown = [opened[picture] for picture in pictures]
+        if cutter := view.cutter:
+            self._find(cutter, pictures, opened)
+            findings = [self._observed.finding(cutter, picture) for picture in pictures]
+            shown = list(map(cutter.show, shown, findings))
+        rows = view.network.encode_images(list(pool.map(view.network.prepare, shown)))
+        self._observed.learn(view.recipe, dict(zip(map(view.key, pictures), rows, strict=True)))
 
     def _compare(self, comparison: Comparison, pairs: list[Pair], opened: "Opened") -> None:
-        if pairs:
-            told = comparison.distances([((a, opened[a]), (b, opened[b])) for a, b in pairs])
-            vectors = {
-                comparison.key(*pair): np.array([distance])
-                for pair, distance in zip(pairs, told, strict=True)
-            }
-            self._observed.learn(comparison.recipe, vectors)
+        if not pairs:
+            return
+        if comparison.cutter:
+            self._find(comparison.cutter, [picture for pair in pairs for picture in pair], opened)
+        told = comparison.network.distances([self._shown(comparison, p, opened) for p in pairs])
+        vectors = {
+            comparison.key(*pair): np.array([distance])
+            for pair, distance in zip(pairs, told, strict=True)
+        }
+        self._observed.learn(comparison.recipe, vectors)
+
+    def _shown(self, comparison: Comparison, pair: Pair, opened: "Opened") -> "tuple[Image, Image]":
+        """A pair as it is compared: the second image is brought to the size of the first."""
+        image, other = opened[pair[0]], opened[pair[1]]
+        if cutter := comparison.cutter:
+            known = [self._observed.finding(cutter, picture) for picture in pair]
+            return cutter.show_pair(image, known[0], other, known[1])
+        return image, other if other.size == image.size else other.resize(image.size, BICUBIC)
+
+    def _find(self, cutter: Cutter, pictures: list[Picture], opened: "Opened") -> None:
+        """Have the subject looked for, as far as that was not done yet."""
+        distinct = {finding_key(picture): picture for picture in pictures}
+        new = {k: p for k, p in distinct.items() if self._observed.lacks(cutter.findings, k)}
+        if new:
+            nouns = [picture.noun for picture in new.values()]
+            told = cutter.find([opened[picture] for picture in new.values()], nouns)
+            self._observed.learn(cutter.findings, dict(zip(new, told, strict=True)))
 
 
 def _by_first(pairs: Iterable[Pair]) -> dict[Picture, list[Pair]]:

@@ -1,8 +1,8 @@
 """Names to "module:attribute" strings, loaded on first use; other packages add theirs.
 
 A package adds a method by an entry point in the group ``bench.methods`` (likewise
-``bench.metrics``, ``bench.encoders``, ``bench.backbones``) or, inside one process, by
-``registry.add``. Built-in names win over entry points; a clash is an error.
+``bench.metrics``, ``bench.encoders``, ``bench.regions``, ``bench.backbones``) or, inside one
+process, by ``registry.add``. Built-in names win over entry points; a clash is an error.
 """
 
 from importlib import import_module
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from bench.errors import UserError, unknown
 
-Kind = Literal["method", "metric", "encoder", "backbone"]
+Kind = Literal["method", "metric", "encoder", "region", "backbone"]
 
 BUILT_IN: dict[Kind, dict[str, str]] = {
     "method": {
@@ -36,6 +36,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "diversity_mse": "bench.metrics.diversity:MseDiversity",
         "background_similarity": "bench.metrics.copy_paste:BackgroundSimilarity",
         "above_ceiling": "bench.metrics.copy_paste:AboveCeiling",
+        "grounded": "bench.metrics.grounded:Grounded",
     },
     "encoder": {
         "dino-vits16": "bench.metrics.encoders:dino_vits16",
@@ -66,6 +67,11 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "pixels": "bench.metrics.comparers:pixels",
         "mini-dino": "bench.metrics.mini_encoders:mini_dino",
         "mini-clip": "bench.metrics.mini_encoders:mini_clip",
+    },
+    "region": {
+        "box": "bench.metrics.cutters:Box",
+        "subject": "bench.metrics.cutters:Subject",
+        "background": "bench.metrics.cutters:Background",
     },
     "backbone": {
         "mini": "bench.methods.backbones.mini:load",

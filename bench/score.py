@@ -5,28 +5,33 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench import registry
-from bench.api import Precision, Progress, Row, silent
+from bench.api import Cutter, Precision, Progress, Region, Row, silent
 from bench.features import FeatureStore
 from bench.judges import ImageJudge, Judge, PairJudge, SetJudge
 from bench.observe import Observed, Pair, observe, read
 from bench.protocols import MetricSpec, Protocol, References
-from bench.regions import Regions
 from bench.results import Aggregate
 from bench.sitting import Sitting
 from bench.views import Comparison, View
 
+Networks = dict[tuple[str, Precision], Any]
+"""Encoders and comparers by name and precision; a network stays loaded as long as it is in here."""
 KINDS: dict[str, Callable[..., Judge]] = {"image": ImageJudge, "pair": PairJudge, "set": SetJudge}
 
 
 def score(
-    sitting: Sitting, progress: Progress = silent, store: FeatureStore | None = None
+    sitting: Sitting,
+    progress: Progress = silent,
+    store: FeatureStore | None = None,
+    networks: Networks | None = None,
 ) -> list[Row]:
     """The rows of a sitting, whatever the order of its images and whatever is known already.
 
-    UserError for images that cannot be read, weights that are not here, and references that nobody
-    has; what was looked at by then is kept.
+    ``networks`` keeps what was loaded, for those who score again in the same process. UserError
+    for images that cannot be read, weights that are not here, and references that nobody has; what
+    was looked at by then is kept.
     """
-    table = judges(sitting.protocol)
+    table = judges(sitting.protocol, networks)
     observed = Observed(store or FeatureStore())
     _look(table, sitting, observed, progress)
     return [row for judge in table for row in judge.rows(sitting, observed)]
@@ -37,12 +42,13 @@ def aggregates(rows: Sequence[Row], sitting: Sitting) -> dict[str, Aggregate]:
     return {judge.spec.key: judge.aggregate(sitting, rows) for judge in judges(sitting.protocol)}
 
 
-def judges(protocol: Protocol) -> list[Judge]:
+def judges(protocol: Protocol, networks: Networks | None = None) -> list[Judge]:
     """The protocol's metrics, in its order; those that look through the same share one view.
 
     UserError for weights that are not here.
     """
-    regions = Regions()
+    loaded = {} if networks is None else networks
+    cutters: dict[Region, Cutter | None] = {"whole": None}
     views: dict[tuple[str, ...], Any] = {}
     table = []
     for spec in protocol.metrics:
@@ -50,8 +56,11 @@ def judges(protocol: Protocol) -> list[Judge]:
         through = Comparison if metric.kind == "pair" else View
         seen = (through.__name__, spec.encoder, spec.precision, spec.region)
         if seen not in views:
-            network = registry.load("encoder", spec.encoder)(precision=spec.precision)
-            views[seen] = through(network, spec.region, regions)
+            if (named := (spec.encoder, spec.precision)) not in loaded:
+                loaded[named] = registry.load("encoder", spec.encoder)(precision=spec.precision)
+            if spec.region not in cutters:
+                cutters[spec.region] = registry.load("region", spec.region)()
+            views[seen] = through(loaded[named], cutters[spec.region])
         judge = KINDS[metric.kind]
         table.append(judge(spec, metric(views[seen].network), views[seen]))
     return table

@@ -3,64 +3,50 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
-from bench.api import Comparer, Encoder, Region
+from bench.api import Comparer, Cutter, Encoder
 from bench.gallery import Picture
 from bench.identity import identity
 from bench.pictures import READING
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from bench.regions import Regions
-
-    Opened = tuple[Picture, Image]
-
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """An encoder and the region that it is shown."""
+    """An encoder and, unless it sees whole images, what cuts a region out of them."""
 
     network: Encoder
-    region: Region
-    regions: "Regions"
+    cutter: Cutter | None = None
 
     @cached_property
     def recipe(self) -> str:
         """Identity of all that its features follow from, the picture aside."""
-        seen = self.regions.recipe(self.region)
+        seen = self.cutter.recipe if self.cutter else "whole"
         return identity(["features", self.network.recipe, seen, READING])
 
     def key(self, picture: Picture) -> str:
-        """Identity of what is shown, the recipe aside: a region depends on what was looked for."""
-        return picture.digest if self.region == "whole" else f"{picture.digest}/{picture.noun}"
-
-    def shown(self, opened: "Sequence[Opened]") -> "list[Image]":
-        """The region of every picture."""
-        return self.regions.cut(self.region, opened)
+        """Identity of what is shown, the recipe aside."""
+        return finding_key(picture) if self.cutter else picture.digest
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A comparer and the region of both pictures that it is shown."""
+    """A comparer and, unless it sees whole images, what cuts a region out of both."""
 
     network: Comparer
-    region: Region
-    regions: "Regions"
+    cutter: Cutter | None = None
 
     @cached_property
     def recipe(self) -> str:
         """Identity of all that its distances follow from, the pictures aside."""
-        seen = self.regions.recipe(self.region)
+        seen = self.cutter.recipe if self.cutter else "whole"
         return identity(["distances", self.network.recipe, seen, READING])
 
     def key(self, image: Picture, other: Picture) -> str:
-        """Identity of a pair."""
-        nouns = "" if self.region == "whole" else f"/{image.noun}/{other.noun}"
-        return f"{image.digest}:{other.digest}{nouns}"
+        """Identity of a pair, the recipe aside."""
+        pair: Sequence[str] = (image.digest, other.digest)
+        return ":".join(map(finding_key, (image, other)) if self.cutter else pair)
 
-    def distances(self, pairs: "Sequence[tuple[Opened, Opened]]") -> list[float]:
-        """One number per pair; the second image is brought to the size of the first."""
-        shown = [self.regions.pair(self.region, *pair) for pair in pairs]
-        return self.network.distances(shown)
+
+def finding_key(picture: Picture) -> str:
+    """Identity of a picture and of what is looked for in it."""
+    return f"{picture.digest}/{picture.noun}"

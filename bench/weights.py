@@ -17,12 +17,19 @@ from bench.sources import ByHand, Hub, Shipped, Source, Web, source
 def find(name: str) -> Path:
     """The file or folder of an encoder, backbone or detector on this machine.
 
-    UserError for an unknown name, and for weights that are not here or not whole.
+    UserError for an unknown name, and for weights that are not here, not whole, or not those whose
+    digest was published.
     """
     known = source(name)
     found = here(known)
     if found is None:
         raise UserError(absence(known))
+    published = known.published(found.name)
+    if published and not digest(found).startswith(published):
+        raise UserError(
+            f"The weights {found} are not the published ones of '{name}' (SHA-256 {published[:8]}"
+            f"...); remove the file and run 'bench weights fetch {name}' ({known.terms})."
+        )
     return found
 
 

@@ -1,15 +1,8 @@
 """In how many images the subject was found: what the numbers of a region rest on."""
 
-from typing import Literal, Protocol
+from typing import Literal
 
-
-class Sought(Protocol):
-    """An image in which the subject was looked for."""
-
-    @property
-    def found(self) -> bool | None:
-        """None where nobody looked."""
-        ...
+from bench.api import Scored
 
 
 class Grounded:
@@ -33,7 +26,7 @@ class Grounded:
         """None: prompts are not looked at."""
         return None
 
-    def score(self, item: Sought) -> float:
+    def score(self, item: Scored) -> float:
         if item.found is None:
             raise ValueError(f"{self.name} needs a region that is looked for, such as box")
         return float(item.found)

@@ -35,11 +35,8 @@ def embed(encoder: Encoder, images: Sequence[Image]) -> "Embeddings":
     return encoder.encode_images([encoder.prepare(image) for image in images])
 
 
-class Similarity:
-    """Mean cosine between an image's embedding and those of the references that count.
-
-    In [-1, 1], raw: neither clipped at zero nor multiplied by 100.
-    """
+class Cosine:
+    """What every cosine metric says of itself."""
 
     name: str
     encoder: str
@@ -50,6 +47,13 @@ class Similarity:
 
     def __init__(self, encoder: Encoder | None = None) -> None:
         self._encoder = encoder
+
+
+class Similarity(Cosine):
+    """Mean cosine between an image's embedding and those of the references that count.
+
+    In [-1, 1], raw: neither clipped at zero nor multiplied by 100.
+    """
 
     def text(self, prompt: str) -> str | None:
         """None: prompts are not looked at."""
@@ -64,7 +68,7 @@ class Similarity:
         return cosines(embed(own, images), embed(own, references)).mean(axis=1)
 
 
-class TextSimilarity(Similarity):
+class TextSimilarity(Cosine):
     """Cosine between the embeddings of an image and of a text, in [-1, 1], raw."""
 
     def text(self, prompt: str) -> str | None:

@@ -45,7 +45,7 @@ def test_what_the_user_can_mend_is_one_sentence_and_exit_code_2(
 
 def test_a_backbone_that_is_not_here_names_the_command_that_fetches_it(tmp_path: Path) -> None:
     sentence = refusal(*RUN, "--backbone", "flux-dev", home=tmp_path)
-    assert "hf download black-forest-labs/FLUX.1-dev" in sentence
+    assert "bench weights fetch flux-dev" in sentence
     assert "GB" in sentence
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -383,6 +384,84 @@ def test_the_interval_of_a_set_metric_is_the_jackknifes(drawn: list[Drawn]) -> N
     assert (told.mean, told.n, told.n_real, told.n_subjects) == (rows[0].value, 18, 9, 3)
     assert told.ci95 == jackknife(told.mean, without)
     assert (told.kind, told.bias) == ("set", "not much")
+
+
+class Corner:
+    """A region: the corner where the noun's length says; nothing is found of what has none."""
+
+    recipe, findings = "corner/1", "corner/1"
+
+    def find(self, images: Sequence[Image.Image], nouns: Sequence[str]) -> list[Pixels]:
+        pairs = zip(images, nouns, strict=True)
+        seen.update(f"sought {noun} {image.tobytes().hex()}" for image, noun in pairs)
+        return [np.array([len(noun)]) for noun in nouns]
+
+    def found(self, finding: Pixels) -> bool:
+        return bool(finding[0])
+
+    def show(self, image: Image.Image, finding: Pixels) -> Image.Image:
+        side = int(finding[0])
+        return image.crop((0, 0, side, side)) if side else image
+
+    def show_pair(
+        self, image: Image.Image, finding: Pixels, other: Image.Image, other_finding: Pixels
+    ) -> tuple[Image.Image, Image.Image]:
+        return self.show(image, finding), self.show(other, other_finding)
+
+
+@pytest.fixture
+def cornered(monkeypatch: pytest.MonkeyPatch) -> Protocol:
+    """DINO, distances and shares of findings, all through the region."""
+    monkeypatch.setitem(registry.BUILT_IN["region"], "box", f"{__name__}:Corner")
+    chosen = select(protocol(), ["dino", "near", "grounded:counting-dino"])
+    specs = tuple(spec.model_copy(update={"region": "box"}) for spec in chosen.metrics)
+    return chosen.model_copy(update={"metrics": specs})
+
+
+def with_nouns(subject: str) -> dict[str, Picture]:
+    """Photographs in which something twelve letters long is looked for, or nothing."""
+    noun = "" if subject == "car-1" else "twelve chars"
+    return {file: replace(picture, noun=noun) for file, picture in photographs(subject).items()}
+
+
+def test_a_region_is_what_encoders_and_comparers_see(
+    drawn: list[Drawn], cornered: Protocol
+) -> None:
+    rows = score(sitting(drawn, cornered, with_nouns))
+    case, path, _ = drawn[2]
+    image = Image.open(path).convert("RGB").crop((0, 0, 12, 12))
+    known = [photograph(case.subject, number).crop((0, 0, 12, 12)) for number in range(3)]
+    place = case.subject, case.prompt_index, case.seed
+    expected = cosines(embed(mini_dino(), [image]), embed(mini_dino(), known)).mean()
+    assert values(rows, "dino")[place] == pytest.approx(expected, abs=1e-6)
+    near = np.mean(Pixelwise().distances([(image, other) for other in known]))
+    assert values(rows, "near")[place] == pytest.approx(near)
+
+
+def test_where_nothing_was_found_the_whole_is_seen_and_the_share_says_so(
+    drawn: list[Drawn], cornered: Protocol
+) -> None:
+    stated = sitting(drawn, cornered, with_nouns)
+    rows = score(stated)
+    whole = values(score(sitting(drawn)), "dino")
+    found = values(rows, "grounded.counting-dino")
+    for place, value in values(rows, "dino").items():
+        missed = place[0] == "car-1"
+        assert found[place] == (0 if missed else 1)
+        assert (abs(value - whole[place]) < 1e-6) == missed
+    assert aggregates(rows, stated)["grounded.counting-dino"].mean == pytest.approx(2 / 3)
+    assert aggregates(rows, stated)["dino"].region == "box"
+
+
+def test_every_picture_is_searched_once_and_findings_are_kept(
+    drawn: list[Drawn], cornered: Protocol
+) -> None:
+    known = score(sitting(drawn, cornered, with_nouns))
+    sought = {entry: times for entry, times in seen.items() if entry.startswith("sought")}
+    assert len(sought) == 18 + 9 and set(sought.values()) == {1}
+    seen.clear()
+    assert score(sitting(drawn, cornered, with_nouns)) == known
+    assert not seen
 
 
 def test_metrics_are_chosen_by_name_and_by_encoder() -> None:

@@ -8,7 +8,7 @@ from bench import registry
 from bench.errors import UserError
 from bench.mini.weights import weights_file
 from bench.sources import SOURCES, Hub, Shipped, Source, Web
-from bench.weights import find
+from bench.weights import find, here
 
 FOLDERS = [known.name for known in SOURCES.values() if known.is_folder]
 FROM_HUB = [known.name for known in SOURCES.values() if isinstance(known.place, Hub)]
@@ -92,12 +92,19 @@ def test_a_snapshot_that_is_not_whole_is_not_found(place: Path) -> None:
 
 def test_torchs_cache_is_read_without_torch(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cached = written(place / "torch/hub/checkpoints/alexnet-owt-7be5be79.pth")
-    assert find("lpips-alex") == cached
+    assert here(SOURCES["lpips-alex"]) == cached
     monkeypatch.delenv("TORCH_HOME")
     monkeypatch.setenv("XDG_CACHE_HOME", str(place / "cache"))
     assert "not on this machine" in refusal("lpips-alex")
     elsewhere = written(place / "cache/torch/hub/checkpoints/alexnet-owt-7be5be79.pth")
-    assert find("lpips-alex") == elsewhere
+    assert here(SOURCES["lpips-alex"]) == elsewhere
+
+
+def test_a_file_that_is_not_the_published_one_is_never_used(place: Path) -> None:
+    altered = written(place / "torch/hub/checkpoints/alexnet-owt-7be5be79.pth")
+    sentence = refusal("lpips-alex")
+    assert str(altered) in sentence and "not the published ones" in sentence
+    assert "bench weights fetch lpips-alex" in sentence
 
 
 def test_the_mini_worlds_weights_ship_with_the_package() -> None:

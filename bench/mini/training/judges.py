@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from bench.api import Progress, silent
 from bench.methods.loop import Recipe, Training
-from bench.metrics.mini_encoders import build_clip, build_vit, clip_tokens
+from bench.metrics.mini_networks import build_clip, build_vit, clip_tokens
 from bench.mini.grammar import CLASSES, sample_scene
 from bench.mini.training.data import Corpus, cached_corpus
 from bench.mini.training.log import logger

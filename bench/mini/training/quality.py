@@ -9,19 +9,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file
 
-from bench.api import Progress, silent
+from bench.api import Encoder, Progress, silent
 from bench.methods.backbones.conditioned import Weights
 from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.backbones.mini import SFT
 from bench.methods.sampling import draw
+from bench.metrics.fid import Fid
 from bench.metrics.mini_encoders import mini_clip, mini_dino
+from bench.metrics.similarity import directions, embed
 from bench.mini.training import judges, reader
 from bench.mini.training.data import Corpus
 from bench.mini.training.stages import trained_base
 from bench.mini.weights import weights_file
 
 Pixels = NDArray[np.uint8]
-Features = NDArray[np.float32]
+Features = NDArray[np.floating[Any]]
 
 
 def measure(cache: Path, progress: Progress = silent) -> dict[str, dict[str, float]]:
@@ -66,9 +68,9 @@ def _judged(samples: Pixels, corpus: Corpus, weights: dict[str, Any]) -> dict[st
     truth = corpus.targets.reshape(samples.shape)
     per_subject = corpus.targets.shape[1]
     dino, clip = mini_dino(), mini_clip()
-    seen, true = dino.encode_images(_pictures(samples)), dino.encode_images(_pictures(truth))
-    references = np.repeat(dino.encode_images(_pictures(corpus.references)), per_subject, axis=0)
-    texts = clip.encode_texts(judges.full_prompts(corpus).reshape(-1).tolist())
+    seen, true = _features(dino, samples), _features(dino, truth)
+    references = np.repeat(_features(dino, corpus.references), per_subject, axis=0)
+    texts = directions(clip.encode_texts(judges.full_prompts(corpus).reshape(-1).tolist()))
     identities, labels = reader.attributes("validation", len(corpus.references))
     shown = reader.readable(identities, judges.recolours(corpus)).reshape(-1)
     model = judges.loaded(reader.build_reader(), weights)
@@ -78,25 +80,13 @@ def _judged(samples: Pixels, corpus: Corpus, weights: dict[str, Any]) -> dict[st
     return {
         "dino to target": float((seen * true).sum(axis=1).mean()),
         "dino to reference": float((seen * references).sum(axis=1).mean()),
-        "clip to prompt": float((clip.encode_images(_pictures(samples)) * texts).sum(1).mean()),
+        "clip to prompt": float((_features(clip, samples) * texts).sum(1).mean()),
         "pattern read": float(right[shown, 0].mean()),
         "emblem read": float(right[:, 1].mean()),
-        "fid on mini-dino": frechet(seen, true),
+        "fid on mini-dino": Fid().score(seen, true),
     }
 
 
-def _pictures(pixels: Pixels) -> list[Image.Image]:
-    return [Image.fromarray(array) for array in pixels]
-
-
-def frechet(x: Features, y: Features) -> float:
-    """Frechet distance of two feature sets (N, D), by the nuclear norm: exact for any N.
-
-    tr sqrt(S_x S_y) is the sum of singular values of X Y^T, rows centred and scaled.
-    """
-    a, b = x.astype(np.float64), y.astype(np.float64)
-    shift = a.mean(axis=0) - b.mean(axis=0)
-    a = (a - a.mean(axis=0)) / np.sqrt(len(a) - 1)
-    b = (b - b.mean(axis=0)) / np.sqrt(len(b) - 1)
-    overlap = np.linalg.svd(a @ b.T, compute_uv=False).sum()
-    return float(shift @ shift + (a**2).sum() + (b**2).sum() - 2 * overlap)
+def _features(encoder: Encoder, pixels: Pixels) -> Features:
+    """(N, D) rows of unit length."""
+    return directions(embed(encoder, [Image.fromarray(array) for array in pixels]))
