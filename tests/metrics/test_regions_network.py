@@ -110,7 +110,8 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shaken(model)
     model.save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(WORDS), encoding="utf-8")
-    tokenizer = BertTokenizer(vocab=str(folder / "vocab.txt"))
+    # One that minds capitals, so that it shows who lowers them.
+    tokenizer = BertTokenizer(vocab=str(folder / "vocab.txt"), do_lower_case=False)
     images = GroundingDinoImageProcessorPil(size={"shortest_edge": 80, "longest_edge": 120})
     GroundingDinoProcessor(images, tokenizer).save_pretrained(folder)
     return folder
