@@ -1,6 +1,7 @@
 """Judges: a metric with the network and region it looks through, and what it says of a sitting."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -81,7 +82,9 @@ class ImageJudge:
                 if self.reads
                 else self._seen(sitting, answer, observed)
             )
-            yield answer.row(self.spec.key, self.metric.score(item))
+            with _explained(self.spec, f" for {answer.case.file}"):
+                value = self.metric.score(item)
+            yield answer.row(self.spec.key, value)
 
     def aggregate(self, sitting: Sitting, rows: Sequence[Row]) -> Aggregate:
         average = sitting.protocol.average
@@ -185,11 +188,9 @@ class SetJudge:
         counted = self._real(sitting)
         real = observed.stack(self.view, [picture for _, picture in counted])
         real_groups = np.array([subject for subject, _ in counted])
-        try:
+        with _explained(self.spec):
             whole = self.metric.score(generated, real)
             without = self.metric.leave_out(generated, real, groups, real_groups)
-        except ValueError as error:
-            raise UserError(f"'{self.spec.key}' cannot be computed here: {error}.") from error
         digest = identity(sorted(picture.digest for picture in sitting.pictures))
         for subject, value in {WHOLE_SET: whole, **without}.items():
             yield _set_row(self.spec.key, subject, value, digest)
@@ -212,6 +213,18 @@ class SetJudge:
             for picture in sitting.counted(self.spec, answer.case)
         }
         return list(counted)
+
+
+@contextmanager
+def _explained(spec: MetricSpec, where: str = "") -> Iterator[None]:
+    """What a metric cannot do with what it was given is the user's to mend."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(
+            f"'{spec.key}' cannot be computed{where}: {error}; leave it out with --metrics, or "
+            "bring what it needs."
+        ) from error
 
 
 def _set_row(metric: str, subject: str, value: float, digest: str) -> Row:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench import registry
 from tests.commands import bench, bench_json, refusal
 
 RUN = ("run", "--method", "sfo", "--suite", "mini")
@@ -59,11 +60,20 @@ def test_a_dry_run_counts_the_work_and_needs_neither_weights_nor_photographs(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("what", ["methods", "suites", "metrics", "backbones"])
+@pytest.mark.parametrize("what", ["methods", "suites", "metrics", "encoders", "backbones"])
 def test_everything_listed_has_a_line_that_says_what_it_is(what: str, tmp_path: Path) -> None:
     rows = bench_json("list", what, home=tmp_path)
     assert rows
     assert all(len(row["what"]) > 10 for row in rows)
+
+
+def test_every_metric_is_listed_with_its_version_and_its_definition(tmp_path: Path) -> None:
+    rows = bench_json("list", "metrics", home=tmp_path)
+    assert [row["name"].partition("@")[0] for row in rows] == sorted(registry.names("metric"))
+    for row in rows:
+        assert row["name"].rpartition("@")[2].isdecimal()
+        assert "is better" in row["what"]
+        assert len(row["definition"]) > 60
 
 
 def test_the_doctor_tells_what_is_here_and_what_is_missing(tmp_path: Path) -> None:
@@ -84,6 +94,9 @@ def test_mini_show_draws_a_row_for_each_prompt_shown(tmp_path: Path) -> None:
         assert len(np.unique(np.asarray(grid.convert("RGB")).reshape(-1, 3), axis=0)) > 1000
 
 
+HEAVY = {"torch", "diffusers", "transformers", "timm", "open_clip", "pandas"}
+
+
 def modules_after(code: str) -> set[str]:
     """What a fresh interpreter has imported after running code."""
     code += "\nimport sys; print(*sys.modules)"
@@ -98,9 +111,12 @@ def modules_after(code: str) -> set[str]:
         "import sys; sys.argv = ['bench', '--help']\n"
         "from bench.cli import main\n"
         "try: main()\nexcept SystemExit: pass",
-        "from bench.listing import LISTS; [LISTS[name]() for name in LISTS]",
+        "from bench.listing import LISTS; [LISTS[name]() for name in LISTS if name != 'metrics']",
     ],
 )
 def test_neither_import_nor_help_nor_lists_import_torch(code: str) -> None:
-    heavy = {"torch", "diffusers", "transformers", "timm", "open_clip", "pandas", "scipy"}
-    assert modules_after(code) & heavy == set()
+    assert modules_after(code) & {*HEAVY, "scipy"} == set()
+
+
+def test_the_metrics_are_listed_without_torch() -> None:
+    assert modules_after("from bench.listing import LISTS; LISTS['metrics']()") & HEAVY == set()

@@ -353,6 +353,16 @@ def test_diversity_is_the_mean_distance_over_the_pairs_of_a_prompt(drawn: list[D
     assert np.mean(first) == pytest.approx(np.mean(expected), rel=1e-12)
 
 
+def test_what_a_metric_cannot_do_is_said(drawn: list[Drawn]) -> None:
+    asked = select(protocol(), ["above_ceiling:counting-dino"])
+
+    def single(subject: str) -> Mapping[str, Picture]:
+        return dict(list(photographs(subject).items())[:1])
+
+    with pytest.raises(UserError, match=r"cannot be computed for mug-0/00-0\.png: a ceiling takes"):
+        score(sitting(drawn[:1], asked, single))
+
+
 def test_diversity_of_a_single_image_is_refused(drawn: list[Drawn]) -> None:
     with pytest.raises(UserError, match=r"'varied' compares .* mug-0 has only one for prompt 0"):
         score(sitting(drawn[:1], select(protocol(), ["varied"])))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from bench.stats import Floats, Key, aggregate, paired
+from bench.stats import Floats, Key, aggregate, jackknife, paired, paired_sets
 
 numbers = st.floats(-100, 100, allow_nan=False).map(lambda value: round(value, 6))
 clusters = st.dictionaries(
@@ -173,3 +173,52 @@ class TestPaired:
     def test_different_questions_are_refused(self) -> None:
         with pytest.raises(ValueError, match="different questions"):
             paired({("a", 0, 0): 1.0}, {("a", 0, 1): 1.0})
+
+
+class TestJackknife:
+    @few
+    @given(values=st.lists(numbers, min_size=2, max_size=9))
+    def test_of_a_mean_it_is_students_interval(self, values: list[float]) -> None:
+        without = [(sum(values) - value) / (len(values) - 1) for value in values]
+        low, high = jackknife(float(np.mean(values)), without) or (0.0, 0.0)
+        if np.ptp(values) < 1e-3:
+            return
+        expected = reference.t.interval(
+            0.95, len(values) - 1, loc=np.mean(values), scale=reference.sem(values)
+        )
+        assert (low, high) == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+    def test_a_shift_of_all_that_is_left_out_is_bias_and_no_width(self) -> None:
+        assert jackknife(1.0, [1.5, 1.7, 1.6]) == pytest.approx(jackknife(1.0, [9.5, 9.7, 9.6]))
+
+    def test_one_subject_bounds_nothing(self) -> None:
+        assert jackknife(1.0, [0.5]) is None
+
+    def test_what_is_not_finite_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="not finite"):
+            jackknife(1.0, [0.5, float("nan")])
+
+
+class TestPairedSets:
+    def test_is_the_paired_t_test_where_the_number_is_a_mean(self) -> None:
+        rng = np.random.default_rng(5)
+        a, b = rng.normal(0.2, 1, 12), rng.normal(0, 1, 12)
+        sides = [
+            (float(x.mean()), {str(i): float(np.delete(x, i).mean()) for i in range(12)})
+            for x in (a, b)
+        ]
+        told = paired_sets(sides[0], sides[1], n=120)
+        expected = reference.ttest_rel(a, b)
+        assert told.difference == pytest.approx((a - b).mean())
+        assert told.p == pytest.approx(expected.pvalue)
+        assert told.ci95 == pytest.approx(tuple(expected.confidence_interval()))
+        assert (told.n, told.n_subjects) == (120, 12)
+
+    def test_equal_sides_do_not_differ(self) -> None:
+        side = (1.0, {"a": 0.9, "b": 1.2})
+        told = paired_sets(side, side, n=4)
+        assert (told.difference, told.p, told.ci95) == (0, 1, (0, 0))
+
+    def test_other_subjects_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="different subjects"):
+            paired_sets((1.0, {"a": 1.0}), (1.0, {"b": 1.0}), n=1)

@@ -1,12 +1,16 @@
 """Commands that look: compare, list, doctor."""
 
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated
 
 import typer
 
 from bench.commands.output import Json, print_json, say
 from bench.errors import unknown
+
+WIDTH, INDENT = 96, " " * 4
+"""Of definitions, which are longer than a line."""
 
 
 def compare(
@@ -36,7 +40,7 @@ def compare(
 
 
 def list_things(
-    what: Annotated[str, typer.Argument(help="methods, suites, metrics or backbones")],
+    what: Annotated[str, typer.Argument(help="methods, suites, metrics, encoders or backbones")],
     as_json: Json = False,
 ) -> None:
     """What there is."""
@@ -49,7 +53,9 @@ def list_things(
         print_json(rows)
         return
     for row in rows:
-        say(f"{row['name']:<20} {row['what']}")
+        say(f"{row['name']:<26} {row['what']}")
+        if "definition" in row:
+            say(fill(row["definition"], WIDTH, initial_indent=INDENT, subsequent_indent=INDENT))
 
 
 def doctor(as_json: Json = False) -> None:
