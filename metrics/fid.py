@@ -9,7 +9,7 @@ from scipy.linalg import eigvalsh
 
 from bench.metrics.sets import Between, Floats, Mask, SetDistance
 
-PRECISION = 1e-7
+PRECISION = 2e-8
 """What rounding may add to the distance, as a part of both sets' variance."""
 
 

@@ -7,7 +7,6 @@ Source: torch-fidelity, feature_extractor_inceptionv3.py; pytorch-fid, inception
 
 from collections.abc import Callable
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from open_clip.factory import load_state_dict
@@ -26,10 +25,7 @@ def inception_2015(weights: Path) -> Towers:
     RuntimeError for weights of another network.
     """
     model = build()
-    try:
-        model.load_state_dict(load_state_dict(str(weights)))
-    except UnpicklingError as error:
-        raise RuntimeError(str(error)) from error
+    model.load_state_dict(load_state_dict(str(weights)))
     model.fc = nn.Identity()
     return Towers(model, model)
 

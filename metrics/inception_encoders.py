@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image, Resampling
 
-from bench.metrics.encoders import NetworkEncoder
+from bench.metrics.encoders import Factory, NetworkEncoder, Preparation
 from bench.metrics.preparation import GREY, Colours
 
 if TYPE_CHECKING:
@@ -71,9 +71,7 @@ class Bilinear:
         return first, (first + 1).clip(max=length - 1), at - first.astype(np.float32)
 
 
-def _encoder(
-    name: str, prepare: SquashUnrounded | Bilinear, colours: Colours
-) -> partial[NetworkEncoder]:
+def _encoder(name: str, prepare: Preparation, colours: Colours) -> Factory:
     build = "bench.metrics.inception:inception_2015"
     return partial(NetworkEncoder, name, build, prepare, colours, stored="inception-2015")
 

@@ -31,7 +31,7 @@ class Kid(SetDistance):
         super().__init__(encoder)
         self._subsets, self._size, self._seed = subsets, subset_size, seed
         if subsets:
-            self.least = max(self.least, subset_size)
+            self.least = max(SetDistance.least, subset_size)
 
     def between(self, generated: Floats, real: Floats) -> Between:
         if not self._subsets:

@@ -29,7 +29,7 @@ class SetDistance:
     version = 1
     kind: Literal["set"] = "set"
     higher_is_better = False
-    least = 2
+    least: int = 2
     """Fewer images than this on either side have no such distance."""
 
     def __init__(self, encoder: Encoder | None = None) -> None:
