@@ -9,7 +9,7 @@ from bench.digests import contents
 from bench.identity import file_digest
 from bench.paths import home
 from bench.sources import Source, source
-from bench.weights import find, own
+from bench.weights import own, present
 
 
 class Report(Frozen):
@@ -54,7 +54,7 @@ def verify(name: str, progress: Progress = silent) -> Report:
 
     UserError when the weights are not here.
     """
-    known, path = source(name), find(name)
+    known, path = source(name), present(name)
     recorded = _recorded(known) if path == own(known) else {}
     files = files_of(path)
     known_to_be: dict[str, bool] = {}

@@ -20,16 +20,22 @@ def find(name: str) -> Path:
     UserError for an unknown name, and for weights that are not here, not whole, or not those whose
     digest was published.
     """
-    known = source(name)
-    found = here(known)
-    if found is None:
-        raise UserError(absence(known))
+    known, found = source(name), present(name)
     published = known.published(found.name)
     if published and not digest(found).startswith(published):
         raise UserError(
             f"The weights {found} are not the published ones of '{name}' (SHA-256 {published[:8]}"
             f"...); remove the file and run 'bench weights fetch {name}' ({known.terms})."
         )
+    return found
+
+
+def present(name: str) -> Path:
+    """As ``find``, whatever the file's digest."""
+    known = source(name)
+    found = here(known)
+    if found is None:
+        raise UserError(absence(known))
     return found
 
 

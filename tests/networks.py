@@ -1,5 +1,6 @@
 """Pictures and small random networks, and the plain formulas of transformers."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.api import Precision
+from bench.metrics.clip import read
 from bench.metrics.encoders import BATCH, NetworkEncoder
 from bench.metrics.networks import Towers
 from bench.metrics.preparation import GREY, ShortestSide
@@ -43,7 +45,8 @@ def stored(model: nn.Module, path: Path) -> Path:
 
 
 def small_clip() -> CLIP:
-    """CLIP with QuickGELU for 32 pixels, 24 numbers."""
+    """CLIP with QuickGELU for 32 pixels, 24 numbers; always the same."""
+    torch.manual_seed(0)
     vision = CLIPVisionCfg(layers=2, width=48, head_width=16, patch_size=8, image_size=32)
     return CLIP(24, vision, CLIPTextCfg(width=48, heads=3, layers=2), quick_gelu=True)
 
@@ -53,7 +56,7 @@ def small_clip_towers(weights: Path) -> Towers:
     model = small_clip()
     model.load_state_dict(load_file(weights))
     tokens = open_clip.get_tokenizer("ViT-B-32-quickgelu")
-    return Towers(model, model.encode_image, tokens, model.encode_text)
+    return Towers(model, model.encode_image, tokens, partial(read, model))
 
 
 def small_clip_images(weights: Path) -> Towers:

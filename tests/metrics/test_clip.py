@@ -94,6 +94,15 @@ def test_texts_equal_the_plain_formula_and_are_cut_at_77_tokens(clip: NetworkEnc
     np.testing.assert_allclose(clip.encode_texts(TEXTS), expected, atol=5e-6)
 
 
+@pytest.mark.parametrize("texts", [["a dog"], ["a", "a red backpack in the jungle"], ["a " * 99]])
+def test_leaving_out_what_follows_the_texts_changes_nothing(texts: list[str]) -> None:
+    model: Any = shaken(small_clip())
+    ids = open_clip.get_tokenizer("ViT-B-32-quickgelu")(texts)
+    with torch.inference_mode():
+        found, expected = towers.read(model, ids), model.encode_text(ids)
+    torch.testing.assert_close(found, expected, atol=2e-6, rtol=0)
+
+
 def test_both_towers_equal_the_clip_of_transformers(clip: NetworkEncoder) -> None:
     size = {"hidden_size": 48, "intermediate_size": 192, "num_hidden_layers": 2}
     shape = {**size, "num_attention_heads": 3}
