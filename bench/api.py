@@ -227,8 +227,8 @@ class Scored:
 class Metric(Protocol):
     """What every metric says of itself, whatever it looks at.
 
-    A registered factory is called as ``factory()``, or with an encoder by those who use a metric as
-    a function.
+    A registered factory is called as ``factory(encoder)``, or without one where nothing is to be
+    encoded. A metric of a region says so by a class attribute ``region``.
     """
 
     name: str

@@ -122,7 +122,7 @@ def _score(
         protocol_identity=protocol.identity,
         backbone="unknown",
         backbone_digest="unknown",
-        mini_weights=protocol.mini_weights,
+        mini_weights=sitting.protocol.mini_weights,
         n_subjects=len({answer.case.subject for answer in answers}),
         n_prompts=len({answer.case.prompt_index for answer in answers}),
         n_seeds=len({answer.case.seed for answer in answers}),

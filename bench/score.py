@@ -72,10 +72,10 @@ def select(
     precision: Precision = "fp32",
     references: References = "all",
 ) -> Protocol:
-    """The protocol with these metrics alone, ``metric`` or ``metric:encoder``, in this order.
+    """The protocol with these metrics alone, ``metric[:encoder][/region]``, in this order.
 
-    Those that it does not have are added, with the encoder named or the metric's own, against
-    ``references``; no names mean the protocol's own. UserError for unknown names.
+    Those that it does not have are added, with the encoder and region named or the metric's own,
+    against ``references``; no names mean the protocol's own. UserError for unknown names.
     """
     own = {spec.key: spec for spec in protocol.metrics}
     asked = [own.get(name) or _asked(name, references) for name in wanted or own]
@@ -84,17 +84,29 @@ def select(
         spec if exact else spec.model_copy(update={"precision": precision}) for spec in asked
     ]
     chosen = {spec.key: spec for spec in precise}
-    return protocol.model_copy(update={"metrics": tuple(chosen.values())})
+    mini = protocol.mini_weights or any(spec.encoder.startswith("mini-") for spec in asked)
+    return protocol.model_copy(update={"metrics": tuple(chosen.values()), "mini_weights": mini})
 
 
 def _asked(name: str, references: References) -> MetricSpec:
-    metric, _, encoder = name.partition(":")
-    default = registry.load("metric", metric).encoder
-    if encoder in ("", default):
-        return MetricSpec(metric=metric, encoder=default, references=references)
+    rest, _, region = name.partition("/")
+    metric, _, encoder = rest.partition(":")
+    factory = registry.load("metric", metric)
+    default, usual = factory.encoder, getattr(factory, "region", "whole")
+    encoder, region = encoder or default, region or usual
     registry.require("encoder", encoder)
-    own = f"{metric}.{encoder}"
-    return MetricSpec(metric=metric, encoder=encoder, name=own, references=references)
+    if region != "whole":
+        registry.require("region", region)
+    differs = [part for part, own in ((encoder, default), (region, usual)) if part != own]
+    return MetricSpec.model_validate(
+        {
+            "metric": metric,
+            "encoder": encoder,
+            "references": references,
+            "region": region,
+            "name": ".".join([metric, *differs]) if differs else None,
+        }
+    )
 
 
 def _look(table: Sequence[Judge], sitting: Sitting, observed: Observed, progress: Progress) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL.Image import Image
 
-from bench.api import Scored
+from bench.api import Region, Scored
 from bench.metrics.similarity import Floats, Similarity, cosines, embed, given
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class BackgroundSimilarity(Similarity):
 
     name = "background_similarity"
     encoder = "dino-vits16"
+    region: Region = "background"
     higher_is_better = False
 
     def score(self, item: Scored) -> float:

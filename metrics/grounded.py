@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from bench.api import Scored
+from bench.api import Region, Scored
 
 
 class Grounded:
@@ -18,6 +18,7 @@ class Grounded:
     higher_is_better = True
     unit = "share"
     encoder = "dino-vits16"
+    region: Region = "box"
 
     def __init__(self, encoder: object = None) -> None:
         """What is said does not depend on the encoder."""

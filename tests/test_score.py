@@ -353,6 +353,12 @@ def test_diversity_is_the_mean_distance_over_the_pairs_of_a_prompt(drawn: list[D
     assert np.mean(first) == pytest.approx(np.mean(expected), rel=1e-12)
 
 
+def test_a_toy_encoder_makes_the_whole_a_toy() -> None:
+    serious = protocol().model_copy(update={"mini_weights": False})
+    assert not select(serious, ["dino"]).mini_weights
+    assert select(serious, ["dino", "kid:mini-dino"]).mini_weights
+
+
 def test_what_a_metric_cannot_do_is_said(drawn: list[Drawn]) -> None:
     asked = select(protocol(), ["above_ceiling:counting-dino"])
 
@@ -481,6 +487,15 @@ def test_metrics_are_chosen_by_name_and_by_encoder() -> None:
         ("dino.mini-dino", "mini-dino", "all"),
         ("clip_t", "counting-clip", "all"),
     ]
+    regions = select(protocol(), ["dino/box", "near/background", "background_similarity", "dino"])
+    assert [(spec.key, spec.region) for spec in regions.metrics] == [
+        ("dino.box", "box"),
+        ("near.background", "background"),
+        ("background_similarity", "background"),
+        ("dino", "whole"),
+    ]
+    with pytest.raises(UserError, match="Unknown region 'boks'"):
+        select(protocol(), ["dino/boks"])
     with pytest.raises(UserError, match="Unknown metric 'dinno'"):
         select(protocol(), ["dinno"])
     with pytest.raises(UserError, match="Unknown encoder 'mini-din'"):

@@ -29,7 +29,7 @@ def score(
     label: Annotated[str, typer.Option(help="What to call the method that made them.")] = "images",
     metrics: Annotated[
         str | None,
-        typer.Option(help="METRIC or METRIC:ENCODER, comma-separated; default: the protocol's."),
+        typer.Option(help="METRIC[:ENCODER][/REGION], comma-separated; default: the protocol's."),
     ] = None,
     precision: Annotated[
         str, typer.Option(help="fp32, tf32, fp16 or bf16; the result says which.")
