@@ -1,6 +1,7 @@
 """Images that other code made, or the suite's own photographs: scored and kept like a run's."""
 
 import datetime
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +13,12 @@ from bench.gallery import Gallery
 from bench.identity import identity
 from bench.protocols import Protocol
 from bench.results import (
+    NAME,
     RESULT_FILE,
     ROWS_FILE,
     Environment,
     RunResult,
+    read_result,
     write_result,
     write_rows,
 )
@@ -40,8 +43,14 @@ def score_images(
 ) -> Scored:
     """Score files that answer a suite's cases; ``limited`` says that some are missing.
 
-    ``used`` is the protocol with the metrics that are wanted.
+    ``used`` is the protocol with the metrics that are wanted. UserError for a label that cannot
+    stand on a board, and what ``bench.score.score`` raises.
     """
+    if not re.fullmatch(NAME, label):
+        raise UserError(
+            f"The label '{label}' cannot stand on a board: use small letters, digits and . _ + -, "
+            "for example my-method."
+        )
     sitting = Sitting.of_files(images, Gallery(suite), used)
     return _score(suite, protocol, sitting, label, "images", limited, out, progress)
 
@@ -135,9 +144,19 @@ def _score(
     )
     folder = out or Path("runs") / suite.key / result.folder_name
     with exclusive(folder, wait=False):
+        _claim(folder, result)
         write_rows(rows, folder / ROWS_FILE)
         write_result(result, folder / RESULT_FILE)
     return folder, result
+
+
+def _claim(folder: Path, result: RunResult) -> None:
+    """UserError for a folder that holds anything but an earlier scoring of the same images."""
+    if not any(file.name != ".lock" for file in folder.iterdir()):
+        return
+    kept = folder / RESULT_FILE
+    if not kept.is_file() or read_result(kept).identity != result.identity:
+        raise UserError(f"{folder} holds something else; choose another --out.")
 
 
 def _computed_with(protocol: Protocol) -> tuple[str, str]:

@@ -26,7 +26,8 @@ ROWS_FILE = "rows.parquet"
 MEASURED = "measured"
 """The folder of a board's measured rows."""
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.+-]*$")]
+NAME = r"^[a-z0-9][a-z0-9_.+-]*$"
+Name = Annotated[str, Field(pattern=NAME)]
 Versioned = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.+-]*@[0-9]+$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

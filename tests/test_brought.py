@@ -226,6 +226,25 @@ def test_what_cannot_be_scored_is_said_in_one_sentence(
     assert words in refusal("score", *arguments, home=home)
 
 
+def test_a_label_that_cannot_stand_on_a_board_is_refused(whole: Path, home: Path) -> None:
+    ask = ("score", "--images", whole, "--suite", "mini", "--label", "My Method")
+    assert "'My Method' cannot stand on a board" in refusal(*ask, home=home)
+
+
+def test_nothing_that_lies_in_the_folder_of_the_result_is_lost(
+    whole: Path, home: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    ask = ("score", "--images", whole, "--suite", "mini", "--out", out)
+    for _ in range(2):
+        assert bench(*ask, home=home).returncode == 0
+    kept = (out / "row.json").read_bytes()
+    assert "holds something else" in refusal(*ask, "--label", "other", home=home)
+    assert (out / "row.json").read_bytes() == kept
+    out.joinpath("row.json").unlink()
+    assert "holds something else" in refusal(*ask, home=home)
+
+
 def test_json_is_one_document(whole: Path, home: Path, tmp_path: Path) -> None:
     ask = ("score", "--images", whole, "--suite", "mini", "--json", "--out", tmp_path / "out")
     done = bench(*ask, home=home)

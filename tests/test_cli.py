@@ -2,13 +2,18 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
+from typer.testing import CliRunner
 
 from bench import registry
+from bench.cli import app
 from tests.commands import bench, bench_json, refusal
 
 RUN = ("run", "--method", "sfo", "--suite", "mini")
@@ -92,6 +97,20 @@ def test_mini_show_draws_a_row_for_each_prompt_shown(tmp_path: Path) -> None:
     with Image.open(tmp_path / "grid.png") as grid:
         assert grid.height > 6 * 96
         assert len(np.unique(np.asarray(grid.convert("RGB")).reshape(-1, 3), axis=0)) > 1000
+
+
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command and group, by the words that call it."""
+    yield path
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*path, name))
+
+
+@pytest.mark.parametrize("words", list(commands(typer.main.get_command(app))), ids=" ".join)
+def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
+    told = CliRunner().invoke(app, [*words, "--help"])
+    assert told.exit_code == 0, told.exception
+    assert "Usage:" in told.output and len(told.output.splitlines()) > 5
 
 
 HEAVY = {"torch", "diffusers", "transformers", "timm", "open_clip", "pandas"}

@@ -29,7 +29,9 @@ def score(
     label: Annotated[str, typer.Option(help="What to call the method that made them.")] = "images",
     metrics: Annotated[
         str | None,
-        typer.Option(help="METRIC[:ENCODER][/REGION], comma-separated; default: the protocol's."),
+        typer.Option(
+            help="METRIC, METRIC:ENCODER or METRIC/REGION, with commas; default: the protocol's."
+        ),
     ] = None,
     precision: Annotated[
         str, typer.Option(help="fp32, tf32, fp16 or bf16; the result says which.")
