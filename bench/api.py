@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from bench.identity import identity, seed_of
 
@@ -43,6 +43,25 @@ class Frozen(BaseModel):
         return identity(self.model_dump(mode="json"))
 
 
+class Later(Frozen):
+    """A specification that grows: ``later`` names fields which came after the first version.
+
+    At their defaults, which mean what was done before there was a choice, they are left out, so
+    that identities which were frozen earlier stay what they are.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        defaults = {
+            name: fields[name].get_default(call_default_factory=True) for name in self.later
+        }
+        plain: dict[str, Any] = dump(self)
+        return {k: v for k, v in plain.items() if k not in defaults or v != defaults[k]}
+
+
 class Subject(Frozen):
     """A thing to be kept.
 
@@ -56,19 +75,23 @@ class Subject(Frozen):
     references: tuple[str, ...]
 
 
-class Case(Frozen):
+class Case(Later):
     """One question. Its noise depends on nothing else: not on batch, rank, order or machine."""
+
+    later = frozenset({"text"})
 
     suite: str
     subject: str
     prompt_index: int
     prompt: str
-    """The text given to the method and to CLIP-T, the subject's name filled in."""
+    """The text given to the method, the subject's name filled in."""
     name: str
     """The subject's name inside the prompt."""
     reference: str
     """File name of the input reference."""
     seed: int
+    text: str | None = None
+    """What metrics of text read, where that is not the prompt."""
 
     @property
     def noise_seed(self) -> int:

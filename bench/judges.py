@@ -93,7 +93,8 @@ class ImageJudge:
         return _aggregate(self, told, references=references, average=average)
 
     def _text(self, answer: Answer) -> str:
-        return self.metric.text(answer.case.prompt) or ""
+        case = answer.case
+        return self.metric.text(case.prompt if case.text is None else case.text) or ""
 
     def _read(self, answer: Answer, observed: Observed) -> Scored:
         nothing = np.zeros((0, 0), np.float32)

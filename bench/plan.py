@@ -122,11 +122,22 @@ def make_cases(
             name=_name(subject, protocol),
             reference=protocol.input_references[subject.directory],
             seed=seed,
+            text=_text(subject, template, protocol),
         )
         for subject in subjects
         for index, template in enumerate(prompts_for(suite, subject))
         for seed in range(seeds)
     )
+
+
+def _text(subject: Subject, template: str, protocol: Protocol) -> str | None:
+    """What metrics of text read; None where that is the prompt."""
+    texts = {
+        "prompt": None,
+        "class_noun": template.format(subject.class_noun),
+        "template": template,
+    }
+    return texts[protocol.scored_text]
 
 
 def _name(subject: Subject, protocol: Protocol) -> str:

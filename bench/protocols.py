@@ -2,36 +2,16 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import (
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 
-from bench.api import Average, Frozen, Precision, Region
+from bench.api import Average, Later, Precision, Region
 from bench.errors import UserError
 from bench.suites import Suite, pick_version, read_table, suite_folder
 
 References = Literal["all", "input", "all-but-input", "fixed"]
-
-
-class Later(Frozen):
-    """A specification that grows: ``later`` names fields which came after the first version.
-
-    At their defaults, which mean what was done before there was a choice, they are left out, so
-    that identities which were frozen earlier stay what they are.
-    """
-
-    later: ClassVar[frozenset[str]] = frozenset()
-
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        defaults = {name: type(self).model_fields[name].default for name in self.later}
-        plain: dict[str, Any] = dump(self)
-        return {k: v for k, v in plain.items() if k not in defaults or v != defaults[k]}
+ScoredText = Literal["prompt", "class_noun", "template"]
 
 
 class MetricSpec(Later):
@@ -68,7 +48,9 @@ class Protocol(Later):
     over ``images``, or over ``subjects`` of the means over their images.
     """
 
-    later = frozenset({"average", "fixed_references"})
+    later = frozenset(
+        {"average", "fixed_references", "scored_text", "reported", "sampling", "sources", "choices"}
+    )
 
     suite: str
     name: str
@@ -82,6 +64,17 @@ class Protocol(Later):
     average: Average = "images"
     fixed_references: dict[str, str] | None = None
     """Subject to the one image that metrics with ``references = "fixed"`` count."""
+    scored_text: ScoredText = "prompt"
+    """What metrics of text read: the prompt as asked, the prompt with the class noun in the name's
+    place, or the template with its ``{}`` left in."""
+    reported: str = "raw"
+    """How its source prints the numbers, for readers of both; ours stay raw."""
+    sampling: dict[str, str] = Field(default_factory=dict)
+    """What its source says of how images are made: steps, guidance, seeds."""
+    sources: dict[str, str] = Field(default_factory=dict)
+    """Field to where it is stated."""
+    choices: dict[str, str] = Field(default_factory=dict)
+    """Field that its source leaves open, to why it is what it is here."""
 
     @property
     def key(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.api import Frozen, Subject
+from bench.api import Frozen, Later, Subject
 from bench.errors import UserError, unknown
 from bench.identity import file_digest
 from bench.paths import datasets_folder, home
@@ -36,11 +36,13 @@ class World(Frozen):
     count: int
 
 
-class Suite(Frozen):
+class Suite(Later):
     """A benchmark: who is asked for, in which prompts, and what the subjects really look like.
 
-    Prompts are templates with one ``{}`` where the subject's name stands.
+    Prompts are templates with one ``{}`` where the subject's name stands, or with none.
     """
+
+    later = frozenset({"prompts", "images_of"})
 
     name: str
     version: int
@@ -55,6 +57,10 @@ class Suite(Frozen):
     prompts_object: tuple[str, ...]
     prompts_live: tuple[str, ...]
     images: tuple[ImageFile, ...]
+    prompts: dict[str, tuple[str, ...]] | None = None
+    """Subject to its own templates (``prompts.tsv``), where they are not those of its kind."""
+    images_of: str | None = None
+    """The suite whose image files these are, so that they are kept once."""
 
     @property
     def key(self) -> str:
@@ -83,6 +89,8 @@ def suite_folder(suite: Suite) -> Path:
 
 def prompts_for(suite: Suite, subject: Subject) -> tuple[str, ...]:
     """The templates this subject is asked with; a prompt's index counts in them."""
+    if suite.prompts is not None:
+        return suite.prompts[subject.directory]
     return suite.prompts_live if subject.live else suite.prompts_object
 
 
@@ -102,7 +110,7 @@ def open_reference(suite: Suite, subject: Subject, file: str) -> Image:
 
 def image_folder(suite: Suite) -> Path:
     """Where the suite's image files lie on this machine, once added."""
-    return home() / "data" / suite.name
+    return home() / "data" / (suite.images_of or suite.name).partition("@")[0]
 
 
 def pick_version(kind: str, wanted: str, keys: Iterable[str]) -> str:
@@ -169,7 +177,18 @@ def _parse(folder: Path) -> Suite:
         prompts_object=_lines(folder / "prompts_object.txt"),
         prompts_live=_lines(folder / "prompts_live.txt"),
         images=images,
+        prompts=_own_prompts(folder / "prompts.tsv"),
     )
+
+
+def _own_prompts(path: Path) -> dict[str, tuple[str, ...]] | None:
+    """Columns ``directory`` and ``template``; a prompt's index counts in its subject's lines."""
+    if not path.exists():
+        return None
+    prompts: dict[str, tuple[str, ...]] = {}
+    for row in read_table(path):
+        prompts[row["directory"]] = (*prompts.get(row["directory"], ()), row["template"])
+    return prompts
 
 
 def _subject(row: dict[str, Any], images: tuple[ImageFile, ...]) -> Subject:
@@ -200,8 +219,9 @@ def _checked(suite: Suite, path: str) -> Path:
 
 def _missing(suite: Suite) -> str:
     megabytes = sum(image.bytes for image in suite.images) / 1e6
+    named = (suite.images_of or suite.name).partition("@")[0]
     return (
         f"The images of {suite.key} are not in {image_folder(suite)}; add your copy with "
-        f"'bench data add {suite.name} DIR' or download it with 'bench data fetch {suite.name}' "
+        f"'bench data add {named} DIR' or download it with 'bench data fetch {named}' "
         f"({megabytes:.0f} MB, {suite.licence})."
     )
