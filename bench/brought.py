@@ -22,7 +22,7 @@ from bench.results import (
     write_result,
     write_rows,
 )
-from bench.score import aggregates, judges, score
+from bench.score import Networks, aggregates, judges, score
 from bench.sitting import Answer, Drawn, Sitting
 from bench.store import exclusive
 from bench.suites import Suite
@@ -40,11 +40,13 @@ def score_images(
     limited: bool,
     out: Path | None = None,
     progress: Progress = silent,
+    networks: Networks | None = None,
 ) -> Scored:
     """Score files that answer a suite's cases; ``limited`` says that some are missing.
 
-    ``used`` is the protocol with the metrics that are wanted. UserError for a label that cannot
-    stand on a board, and what ``bench.score.score`` raises.
+    ``used`` is the protocol with the metrics that are wanted; ``networks`` keeps what was loaded
+    for the next scoring. UserError for a label that cannot stand on a board, and what
+    ``bench.score.score`` raises.
     """
     if not re.fullmatch(NAME, label):
         raise UserError(
@@ -52,7 +54,7 @@ def score_images(
             "for example my-method."
         )
     sitting = Sitting.of_files(images, Gallery(suite), used)
-    return _score(suite, protocol, sitting, label, "images", limited, out, progress)
+    return _score(suite, protocol, sitting, label, "images", limited, out, progress, networks)
 
 
 def score_photographs(
@@ -113,9 +115,10 @@ def _score(
     limited: bool,
     out: Path | None,
     progress: Progress,
+    networks: Networks | None = None,
 ) -> Scored:
     answers = sitting.answers
-    rows = score(sitting, progress)
+    rows = score(sitting, progress, networks=networks)
     metrics = aggregates(rows, sitting)
     images = {answer.case.file: answer.picture.digest for answer in answers}
     told = {name: list(aggregate.definition) for name, aggregate in metrics.items()}

@@ -209,6 +209,41 @@ def test_dreambenchs_photographs_go_through_with_the_mini_encoders(tmp_path: Pat
     assert told["mini_weights"] and "mini weights" in told["citations"][0]
 
 
+def test_under_all_protocols_a_table_and_a_folder_each_say_what_the_images_come_to(
+    whole: Path, home: Path, tmp_path: Path
+) -> None:
+    ask = ("score", "--images", whole, "--suite", "mini", "--protocol", "all", "--label", "copies")
+    done = bench(*ask, "--out", tmp_path / "out", home=home)
+    assert done.returncode == 0, done.stderr
+    assert "headline@1 (mini weights)" in done.stdout
+    assert "They answer one way of asking" in done.stdout
+    alone = ("score", "--images", whole, "--suite", "mini", "--label", "copies")
+    told = bench_json(*alone, "--out", tmp_path / "alone", home=home)
+    assert f"{told['metrics']['dino']['mean']:.4f}" in done.stdout
+    kept = read_measured(tmp_path / "out" / "headline@1")
+    assert kept.rows == read_measured(tmp_path / "alone").rows
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs DreamBench's photographs")
+def test_under_all_protocols_what_cannot_be_scored_has_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    assert bench("data", "add", "dreambench", SHARED, home=tmp_path).returncode == 0
+    folder = tmp_path / "images" / "cat"
+    folder.mkdir(parents=True)
+    for seed in range(4):
+        Image.new("RGB", (32, 32), (seed, 40, 90)).save(folder / f"00-{seed}.png")
+    ask = ("score", "--images", tmp_path / "images", "--suite", "dreambench", "--protocol", "all")
+    told = bench_json(*ask, "--allow-partial", "--out", tmp_path / "out", home=tmp_path)
+    found = told["protocols"]
+    assert "bench weights fetch dino-vits16" in found["headline@1"]["reason"]
+    assert found["mini@1"]["limited"] and found["mini@1"]["metrics"]["dino"]["n"] == 4
+    sentence = refusal(*ask, home=tmp_path)
+    assert "No protocol could be scored" in sentence and "of the 3000 images" in sentence
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -218,6 +253,8 @@ def test_dreambenchs_photographs_go_through_with_the_mini_encoders(tmp_path: Pat
         (("--images", ".", "--suite", "mini", "--metrics", "dinno"), "did you mean dino"),
         (("--images", ".", "--suite", "mini", "--precision", "fp8"), "fp16"),
         (("--real", "."), "all of '--real DIR'"),
+        (("--photographs", "--suite", "mini", "--protocol", "all"), "name one protocol"),
+        (("--images", "nowhere", "--suite", "mini", "--protocol", "all"), "nowhere"),
     ],
 )
 def test_what_cannot_be_scored_is_said_in_one_sentence(

@@ -12,6 +12,7 @@ from bench.errors import UserError
 if TYPE_CHECKING:
     from bench.faults import Report
     from bench.protocols import Protocol
+    from bench.rescore import Outcome
     from bench.results import RunResult
     from bench.suites import Suite
 
@@ -24,7 +25,10 @@ def score(
     ] = None,
     suite: Annotated[str | None, typer.Option(help="Suite, NAME or NAME@VERSION.")] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="How it is scored; default: the suite's headline.")
+        str | None,
+        typer.Option(
+            help="How it is scored, or 'all' to see what differs; default: the suite's headline."
+        ),
     ] = None,
     label: Annotated[str, typer.Option(help="What to call the method that made them.")] = "images",
     metrics: Annotated[
@@ -71,6 +75,9 @@ def score(
     from bench.suites import load_suite
 
     known = load_suite(suite)
+    if protocol == "all":
+        _every(known, images, names, precision, label, allow_partial, out, as_json)
+        return
     asked = load_protocol(known, protocol)
     used = select(asked, names, _precision(precision))
     if images is None:
@@ -107,6 +114,39 @@ def _images(
             suite, asked, used, report.images, label, limited, out, progress
         )
     _show(folder, result, as_json, report)
+
+
+def _every(
+    suite: "Suite",
+    images: Path | None,
+    names: Sequence[str],
+    precision: str,
+    label: str,
+    allow_partial: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    if images is None:
+        raise UserError(
+            "'--protocol all' scores images again and again: add '--images DIR', or name one "
+            "protocol for the photographs."
+        )
+    from bench.protocols import list_protocols
+    from bench.rescore import look, rescore
+    from bench.score import select
+    from bench.terminal import progress_bars, stderr
+
+    every = list_protocols(suite)
+    pairs = [(one, select(one, names, _precision(precision))) for one in every]
+    with progress_bars() as progress:
+        report = look(suite, every, images, progress)
+    if report.faults:
+        stderr.print(report.table())
+    if not report.images:
+        raise UserError(report.sentence)
+    with progress_bars() as progress:
+        outcomes = rescore(suite, pairs, report, label, allow_partial, out, progress)
+    _show_every(outcomes, report, as_json)
 
 
 def _photographs(
@@ -168,3 +208,27 @@ def _show(folder: Path, result: "RunResult", as_json: bool, report: "Report | No
     for line in result.citations:
         say(line)
     say(f"Rows and result: {folder}")
+
+
+def _show_every(outcomes: "Sequence[Outcome]", report: "Report", as_json: bool) -> None:
+    from bench import rescore
+
+    if as_json:
+        print_json({**rescore.as_json(outcomes), "images": report.as_json()})
+    else:
+        _draw(outcomes)
+    if not any(outcome.scored for outcome in outcomes):
+        raise UserError(f"No protocol could be scored; the first says: {outcomes[0].reason}")
+
+
+def _draw(outcomes: "Sequence[Outcome]") -> None:
+    from bench.rescore import NOTE, table
+    from bench.terminal import stdout
+
+    stdout.print(table(outcomes))
+    say(NOTE)
+    for outcome in outcomes:
+        if outcome.scored:
+            say(f"{outcome.protocol.key}: rows and result in {outcome.scored[0]}")
+        else:
+            say(f"{outcome.protocol.key} is not scored: {outcome.reason}")

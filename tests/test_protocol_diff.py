@@ -1,0 +1,185 @@
+"""What differs between two protocols."""
+
+from itertools import combinations_with_replacement
+from typing import Any
+
+import pytest
+
+from bench.protocol_diff import Asked, Difference, differences
+from bench.protocols import MetricSpec, Protocol, list_protocols, load_protocol
+from bench.suites import Suite, list_suites, load_suite
+
+SHIPPED = [(suite, protocol) for suite in list_suites() for protocol in list_protocols(suite)]
+
+PAIRS = [(a, b) for a, b in combinations_with_replacement(SHIPPED, 2) if a[1].suite == b[1].suite]
+
+
+def named(asked: Asked) -> str:
+    return asked[1].suite + asked[1].key
+
+
+@pytest.fixture(scope="module")
+def suite() -> Suite:
+    return load_suite("dreambench@1")
+
+
+@pytest.fixture(scope="module")
+def headline(suite: Suite) -> Protocol:
+    return load_protocol(suite, "headline@1")
+
+
+def told(suite: Suite, a: Protocol, b: Protocol) -> dict[str, tuple[str | None, str | None]]:
+    return {one.field: (one.a, one.b) for one in differences((suite, a), (suite, b))}
+
+
+def test_the_name_in_the_prompt(suite: Suite, headline: Protocol) -> None:
+    other = load_protocol(suite, "class-noun@1")
+    assert told(suite, headline, other) == {"name_in_prompt": ("descriptive name", "class noun")}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"seeds": 1}, {"seeds": ("4 per prompt", "1 per prompt")}),
+        (
+            {"scored_text": "template"},
+            {"scored_text": ("the prompt as asked", "the template with its {} left in")},
+        ),
+        (
+            {"average": "subjects"},
+            {"average": ("over images", "over subjects of the means over their images")},
+        ),
+        ({"reported": "x 100"}, {"reported": ("raw", "x 100")}),
+        (
+            {"sampling": {"steps": "100", "guidance": "7.5"}},
+            {
+                "sampling": ("not stated", None),
+                "sampling.steps": (None, "100"),
+                "sampling.guidance": (None, "7.5"),
+            },
+        ),
+        ({"name": "other", "version": 7, "description": "Something else."}, {}),
+    ],
+)
+def test_one_changed_field_is_one_difference_in_words(
+    suite: Suite, headline: Protocol, changed: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    assert told(suite, headline, headline.model_copy(update=changed)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"encoder": "dino-vits8"}, {"dino.encoder": ("dino-vits16", "dino-vits8")}),
+        (
+            {"references": "input"},
+            {
+                "dino.references": (
+                    "all photographs of the subject",
+                    "the one photograph given to the method",
+                )
+            },
+        ),
+        ({"region": "box"}, {"dino.region": ("whole", "box")}),
+        ({"precision": "fp16"}, {"dino.precision": ("fp32", "fp16")}),
+        ({"metric": "ir", "name": "dino"}, {"dino.metric": ("dino@1", "ir@1")}),
+    ],
+)
+def test_a_metric_is_compared_part_by_part(
+    suite: Suite, headline: Protocol, changed: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    first, *rest = headline.metrics
+    metrics = (first.model_copy(update=changed), *rest)
+    assert told(suite, headline, headline.model_copy(update={"metrics": metrics})) == expected
+
+
+def test_references_mean_nothing_to_metrics_of_text(suite: Suite, headline: Protocol) -> None:
+    *rest, clip_t = headline.metrics
+    metrics = (*rest, clip_t.model_copy(update={"references": "input"}))
+    assert told(suite, headline, headline.model_copy(update={"metrics": metrics})) == {}
+
+
+def test_a_metric_that_one_side_alone_has_is_one_difference(
+    suite: Suite, headline: Protocol
+) -> None:
+    more = MetricSpec(metric="dino", name="dino.v2", encoder="dinov2-vits14", references="input")
+    other = headline.model_copy(update={"metrics": (*headline.metrics[1:], more)})
+    assert told(suite, headline, other) == {
+        "dino": ("dino@1; encoder dino-vits16; all photographs of the subject; fp32", None),
+        "dino.v2": (
+            None,
+            "dino@1; encoder dinov2-vits14; the one photograph given to the method; fp32",
+        ),
+    }
+
+
+def test_the_subjects_whose_photograph_differs_are_counted_and_named(
+    suite: Suite, headline: Protocol
+) -> None:
+    given = headline.input_references
+    other = headline.model_copy(
+        update={"input_references": {**given, "cat": "00.jpg", "vase": "01.jpg"}}
+    )
+    assert told(suite, headline, other) == {
+        "input_reference of 2 of 30 subjects": (
+            f"cat {given['cat']}, vase {given['vase']}",
+            "cat 00.jpg, vase 01.jpg",
+        )
+    }
+
+
+def test_a_set_metric_differs_in_the_numbers_it_is_made_of(
+    suite: Suite, headline: Protocol
+) -> None:
+    fid = MetricSpec(metric="fid", encoder="inception-2015-tf")
+    one = headline.model_copy(update={"metrics": (fid,)})
+    found = told(suite, one, one.model_copy(update={"seeds": 1}))
+    sizes = ("3000 images against 158 photographs", "750 images against 158 photographs")
+    assert found["fid.n"] == sizes
+
+
+def test_what_a_side_rests_on_stands_beside_it(suite: Suite, headline: Protocol) -> None:
+    stated = headline.model_copy(update={"sources": {"seeds": "the paper, section 4"}})
+    chosen = headline.model_copy(update={"seeds": 2, "choices": {"seeds": "halves the cost"}})
+    assert differences((suite, stated), (suite, chosen)) == [
+        Difference(
+            field="seeds",
+            a="4 per prompt",
+            b="2 per prompt",
+            ground_a="the paper, section 4",
+            ground_b="our choice: halves the cost",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "key", ["dino.encoder", "metrics.dino.encoder", "dino", "metrics.encoder", "metrics"]
+)
+def test_a_field_of_a_metric_may_be_stated_for_all_or_for_it_alone(
+    suite: Suite, headline: Protocol, key: str
+) -> None:
+    first, *rest = headline.metrics
+    stated = headline.model_copy(update={"sources": {key: "evaluate.py"}})
+    other = headline.model_copy(
+        update={"metrics": (first.model_copy(update={"encoder": "dino-vits8"}), *rest)}
+    )
+    (found,) = differences((suite, stated), (suite, other))
+    assert (found.ground_a, found.ground_b) == ("evaluate.py", None)
+
+
+def test_suites_differ_in_what_they_ask_about(suite: Suite, headline: Protocol) -> None:
+    mini = load_suite("mini@1")
+    found = differences((suite, headline), (mini, load_protocol(mini)))
+    assert found[0].field == "suite"
+    assert found[0].a == "dreambench@1: 30 subjects, 750 prompts"
+    assert not any("input_reference" in one.field for one in found), "they share no subject"
+
+
+@pytest.mark.parametrize(("a", "b"), PAIRS, ids=named)
+def test_nothing_differs_from_itself_and_sides_may_be_swapped(a: Asked, b: Asked) -> None:
+    found, back = differences(a, b), differences(b, a)
+    assert {(one.field, one.a, one.b) for one in found} == {
+        (one.field, one.b, one.a) for one in back
+    }
+    assert all(one.a != one.b for one in found)
+    assert not found or a != b
