@@ -1,9 +1,10 @@
 """What a protocol leaves open: by name, so that a number made with it means one thing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from bench import registry
 from bench.api import Frozen
+from bench.errors import unknown
 from bench.protocols import MetricSpec, Protocol
 from bench.registry import Kind
 from bench.statements import among_siblings, keys_of, looks_at_photographs, reads_text, statements
@@ -24,11 +25,18 @@ class Finding(Frozen):
         return f"{self.suite}/{self.protocol}: {self.sentence} [{self.rule}]"
 
 
-def lint(suite: Suite, protocol: Protocol) -> list[Finding]:
-    """All findings, by rule; empty for a protocol that leaves nothing open."""
+def lint(suite: Suite, protocol: Protocol, ignore: Collection[str] = ()) -> list[Finding]:
+    """All findings, by rule; empty for a protocol that leaves nothing open.
+
+    UserError for rules to ``ignore`` that there are not.
+    """
+    for name in ignore:
+        if name not in RULES:
+            raise unknown("rule", name, RULES)
     return [
         Finding(suite=suite.key, protocol=protocol.key, rule=rule, sentence=sentence)
         for rule, check in RULES.items()
+        if rule not in ignore
         for sentence in check(suite, protocol)
     ]
 
@@ -55,7 +63,7 @@ def _unstated(suite: Suite, protocol: Protocol) -> Iterator[str]:
 def _matters(field: str, protocol: Protocol) -> bool:
     """Whether a field has to be stated: those at a value that says nothing need not be."""
     owner, dot, part = field.rpartition(".")
-    if field in ("suite", "mini_weights"):
+    if field in ("suite", "mini_weights", "metrics"):
         return False
     if field == "reported":
         return protocol.reported != "raw"
@@ -68,7 +76,9 @@ def _matters(field: str, protocol: Protocol) -> bool:
 
 
 def _stray_statement(suite: Suite, protocol: Protocol) -> Iterator[str]:
-    fields = (said.field for said in statements(suite, protocol))
+    fields = {said.field for said in statements(suite, protocol)} | {
+        f"{spec.key}.{part}" for spec in protocol.metrics for part in MetricSpec.model_fields
+    }
     known = {"sampling", *(key for field in fields for key in keys_of(field))}
     for where, said in (("sources", protocol.sources), ("choices", protocol.choices)):
         for key in said:

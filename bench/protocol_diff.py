@@ -24,7 +24,7 @@ class Difference(Frozen):
 def differences(a: Asked, b: Asked) -> list[Difference]:
     """Every field that differs, names and descriptions aside; empty for equal protocols.
 
-    A metric that one side alone has is one difference. Input references are compared for the
+    A metric that one side alone has is one difference more. Input references are compared for the
     subjects that both suites have.
     """
     left, right = _shared(a, b), _shared(b, a)
@@ -37,6 +37,7 @@ def _shared(own: Asked, other: Asked) -> dict[str, Statement]:
     """The statements by field, without those of metrics that the other side lacks."""
     alone = {spec.key for spec in own[1].metrics} - {spec.key for spec in other[1].metrics}
     told = {statement.field: statement for statement in statements(*own)}
+    told.pop("sampling", None)  # says that there is nothing to compare
     return {field: said for field, said in told.items() if field.rpartition(".")[0] not in alone}
 
 

@@ -1,6 +1,6 @@
 """A protocol field by field: what each is, in words, and where that is stated."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -51,7 +51,7 @@ class Statement(Frozen):
     @property
     def ground(self) -> str | None:
         """What the field rests on, source or choice; None where nothing is said."""
-        parts = (self.source, self.choice and f"our choice: {self.choice}")
+        parts = (self.source, self.choice and f"choice: {self.choice}")
         return "; ".join(part for part in parts if part) or None
 
 
@@ -102,7 +102,7 @@ def keys_of(field: str) -> tuple[str, ...]:
         return (field, ALIASES.get(field, field))
     if owner == "sampling":
         return (field, owner)
-    return (field, f"metrics.{field}", owner, f"metrics.{owner}", f"metrics.{part}", "metrics")
+    return (field, f"metrics.{field}", owner, f"metrics.{owner}", f"metrics.{part}")
 
 
 def _nature(spec: MetricSpec) -> Nature | None:
@@ -130,13 +130,16 @@ def _definition(spec: MetricSpec) -> str:
 
 
 def _grounded(protocol: Protocol, statement: Statement) -> Statement:
-    source = _first(protocol.sources, statement.field)
-    choice = _first(protocol.choices, statement.field)
+    keys = keys_of(statement.field)
+    of_metric = f"metrics.{statement.field}" in keys
+    # One source may state all metrics; a choice of metrics says why these, and nothing of each.
+    source = _first(protocol.sources, (*keys, "metrics") if of_metric else keys)
+    choice = _first(protocol.choices, keys)
     return statement.model_copy(update={"source": source, "choice": choice})
 
 
-def _first(said: Mapping[str, str], field: str) -> str | None:
-    return next((said[key] for key in keys_of(field) if key in said), None)
+def _first(said: Mapping[str, str], keys: Sequence[str]) -> str | None:
+    return next((said[key] for key in keys if key in said), None)
 
 
 def _asking(suite: Suite, protocol: Protocol) -> Iterator[Statement]:
@@ -163,6 +166,7 @@ def _scoring(protocol: Protocol) -> Iterator[Statement]:
     yield Statement(field="average", words=means[protocol.average])
     yield Statement(field="reported", words=protocol.reported)
     yield Statement(field="mini_weights", words="yes" if protocol.mini_weights else "no")
+    yield Statement(field="metrics", words=", ".join(spec.key for spec in protocol.metrics))
 
 
 def _of_metric(suite: Suite, protocol: Protocol, spec: MetricSpec) -> Iterator[Statement]:

@@ -43,7 +43,16 @@ def test_a_field_is_to_be_stated_or_chosen(suite: Suite, stated: Protocol, field
     (sentence,) = found(suite, stated, sources=others).values()
     named = {"metrics": "dino.encoder"}.get(field, field)
     assert sentence.startswith("neither source nor choice for ") and named in sentence
-    assert found(suite, stated, sources=others, choices={field: "it is cheap"}) == {}
+    chosen = "dino" if field == "metrics" else field
+    assert found(suite, stated, sources=others, choices={chosen: "it is cheap"}) == {}
+
+
+def test_why_these_metrics_says_nothing_of_how_each_is_computed(
+    suite: Suite, stated: Protocol
+) -> None:
+    others = {key: words for key, words in STATED.items() if key != "metrics"}
+    told = found(suite, stated, sources=others, choices={"metrics": "FID is left out"})
+    assert "dino.encoder" in told["unstated"]
 
 
 def test_the_text_is_to_be_stated_where_metrics_read_it(suite: Suite, stated: Protocol) -> None:
@@ -79,6 +88,13 @@ def test_a_statement_about_no_field_is_a_slip(suite: Suite, stated: Protocol) ->
     assert told == {
         "stray-statement": "[choices] speaks of 'seedz', which is no field of this protocol."
     }
+
+
+def test_a_statement_about_a_field_that_a_metric_does_not_use_is_none(
+    suite: Suite, stated: Protocol
+) -> None:
+    sources = {**STATED, "scored_text": "evaluate.py", "clip_t.references": "there are none"}
+    assert found(suite, stated, metrics=(CLIP_T,), sources=sources) == {}
 
 
 def test_names_that_nothing_answers_to(suite: Suite, stated: Protocol) -> None:

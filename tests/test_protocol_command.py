@@ -74,6 +74,7 @@ def test_what_is_found_ends_with_exit_code_1_unless_told_otherwise() -> None:
     (finding,) = document("lint", "--suite", "mini", "--exit-zero")
     assert (finding["protocol"], finding["rule"]) == ("headline@1", "unstated")
     assert run("lint", "--suite", "mini", "--exit-zero").exit_code == 0
+    assert run("lint", "--suite", "mini", "--ignore", "unstated").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,7 @@ def test_what_is_found_ends_with_exit_code_1_unless_told_otherwise() -> None:
         (("show", "mini/headlin"), "did you mean headline"),
         (("diff", "minni/headline", "mini/headline"), "Unknown suite 'minni': did you mean mini"),
         (("lint", "--suite", "minni"), "Unknown suite"),
+        (("lint", "--ignore", "unstatd"), "Unknown rule 'unstatd': did you mean unstated"),
     ],
 )
 def test_a_wrong_name_is_one_clear_sentence(arguments: tuple[str, ...], words: str) -> None:

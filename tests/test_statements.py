@@ -23,7 +23,7 @@ def test_every_field_that_a_number_depends_on_is_there_in_order(suite: Suite) ->
     metric = ("metric", "encoder", "references", "region", "precision")
     assert list(told(suite)) == [
         *("suite", "name_in_prompt", "seeds", "input_reference", "sampling"),
-        *("scored_text", "average", "reported", "mini_weights"),
+        *("scored_text", "average", "reported", "mini_weights", "metrics"),
         *(f"dino.{part}" for part in metric),
         *(f"clip_i.{part}" for part in metric),
         *(f"clip_t.{part}" for part in metric if part != "references"),
@@ -34,11 +34,16 @@ def test_source_and_choice_stand_together_the_most_special_first(suite: Suite) -
     found = told(
         suite,
         sources={"metrics": "the paper", "dino.encoder": "evaluate.py"},
-        choices={"dino": "as others do", "input_references": "any would do"},
+        choices={
+            "dino": "as others do",
+            "input_references": "any would do",
+            "metrics": "FID is left out",
+        },
     )
-    assert found["dino.encoder"].ground == "evaluate.py; our choice: as others do"
+    assert found["dino.encoder"].ground == "evaluate.py; choice: as others do"
     assert found["clip_i.encoder"].ground == "the paper"
-    assert found["input_reference"].ground == "our choice: any would do"
+    assert found["metrics"].ground == "the paper; choice: FID is left out"
+    assert found["input_reference"].ground == "choice: any would do"
     assert found["seeds"].ground is None
 
 

@@ -78,6 +78,9 @@ def diff(
 @app.command("lint")
 def lint_protocols(
     suite: SuiteOption = None,
+    ignore: Annotated[
+        str, typer.Option(help="Rules that do not count, with commas: unstated,literal-template.")
+    ] = "",
     exit_zero: Annotated[
         bool, typer.Option("--exit-zero", help="Exit with 0 whatever is found.")
     ] = False,
@@ -86,8 +89,8 @@ def lint_protocols(
     """What protocols leave open; exit code 1 when something is found."""
     from bench.lint import lint
 
-    asked = _all(suite)
-    found = [finding for one in asked for finding in lint(*one)]
+    asked, ignored = _all(suite), ignore.split(",") if ignore else []
+    found = [finding for one in asked for finding in lint(*one, ignored)]
     if as_json:
         print_json([finding.model_dump(mode="json") for finding in found])
     else:
