@@ -109,7 +109,7 @@ class ImageJudge:
         gallery = list(sitting.photographs(answer.case.subject).values())
         return Scored(
             image=observed.features(self.view, answer.picture),
-            references=observed.stack(self.view, sitting.counted(self.spec, answer.case)),
+            references=observed.stack(self.view, sitting.held_against(self.spec, answer)),
             gallery=observed.stack(self.view, gallery),
             text=None,
             found=observed.found(self.view, answer.picture),
@@ -155,7 +155,7 @@ class PairJudge:
 
     def _others(self, sitting: Sitting, answer: Answer) -> list[Picture]:
         if self.metric.others == "references":
-            return sitting.counted(self.spec, answer.case)
+            return sitting.held_against(self.spec, answer)
         others = sitting.siblings(answer)
         if not others:
             raise UserError(

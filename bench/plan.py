@@ -11,6 +11,9 @@ from bench.options import resolve
 from bench.protocols import Protocol, list_protocols, load_protocol
 from bench.suites import Suite, load_suite, prompts_for
 
+NO_BACKBONE = "none"
+"""Stands for the backbone of methods that draw without one."""
+
 
 class Request(Frozen):
     """What the user asked for; None stands for the suite's, or the protocol's, own choice."""
@@ -71,7 +74,8 @@ def make_plan(request: Request) -> Plan:
     """Resolve every name. UserError for unknown ones, with the nearest that exist."""
     registry.require("method", request.method)
     suite = load_suite(request.suite)
-    backbone = registry.require("backbone", request.backbone or suite.default_backbone)
+    _demand_references(suite)
+    backbone = _backbone(suite, request)
     protocol, notice = _protocol(suite, request.protocol, backbone)
     seeds = _positive("--seeds", request.seeds) or protocol.seeds
     limit = _positive("--limit-subjects", request.limit_subjects) or len(suite.subjects)
@@ -92,6 +96,19 @@ def make_plan(request: Request) -> Plan:
     )
 
 
+def _backbone(suite: Suite, request: Request) -> str:
+    """The backbone asked for, or the suite's; none for a method that draws without one."""
+    backbone = registry.require("backbone", request.backbone or suite.default_backbone)
+    if getattr(registry.load("method", request.method), "needs_backbone", True):
+        return backbone
+    if request.backbone:
+        raise UserError(
+            f"'{request.method}' draws without a backbone: leave out --backbone, and say with "
+            "--protocol how its images are scored."
+        )
+    return NO_BACKBONE
+
+
 def _protocol(suite: Suite, wanted: str | None, backbone: str) -> tuple[Protocol, str | None]:
     """The protocol asked for; mini images are judged by mini encoders unless told otherwise."""
     names = {protocol.name for protocol in list_protocols(suite)}
@@ -101,6 +118,14 @@ def _protocol(suite: Suite, wanted: str | None, backbone: str) -> tuple[Protocol
         f"The backbone is mini, so {suite.key} is scored by the mini encoders (protocol mini): "
         "this checks the machinery and is no result of the benchmark."
     )
+
+
+def _demand_references(suite: Suite) -> None:
+    if not suite.images:
+        raise UserError(
+            f"{suite.key} has no photographs that a method could be given; draw its prompts with "
+            f"your own code and score them with 'bench score --images DIR --suite {suite.name}'."
+        )
 
 
 def _positive(flag: str, value: int | None) -> int | None:
@@ -120,7 +145,7 @@ def make_cases(
             prompt_index=index,
             prompt=template.format(_name(subject, protocol)),
             name=_name(subject, protocol),
-            reference=protocol.input_references[subject.directory],
+            reference=protocol.input_references.get(subject.directory, ""),
             seed=seed,
             text=_text(subject, template, protocol),
         )

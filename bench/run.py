@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from bench import registry
 from bench.api import (
+    Case,
     Comparer,
     Encoder,
     Frozen,
@@ -28,7 +30,7 @@ from bench.api import (
 from bench.errors import UserError
 from bench.gallery import Gallery
 from bench.paths import home
-from bench.plan import Plan, Specification, specify
+from bench.plan import NO_BACKBONE, Plan, Specification, specify
 from bench.results import (
     RESULT_FILE,
     ROWS_FILE,
@@ -39,7 +41,7 @@ from bench.results import (
     write_rows,
 )
 from bench.score import aggregates, score
-from bench.sitting import Sitting
+from bench.sitting import Shown, Sitting
 from bench.store import ImageStore, exclusive, write_atomically
 from bench.suites import open_reference
 
@@ -112,7 +114,7 @@ def execute(plan: Plan, out: Path | None, progress: Progress = silent) -> tuple[
     """
     open_reference(plan.suite, plan.suite.subjects[0], plan.cases[0].reference)
     encoders = _encoders(plan)
-    backbone = registry.load("backbone", plan.backbone)()
+    backbone = _backbone(plan)
     factory = registry.load("method", plan.method)
     method = factory(backbone, factory.Options.model_validate(plan.options))
     digests = {name: encoder.digest for name, encoder in encoders.items()}
@@ -126,7 +128,10 @@ def execute(plan: Plan, out: Path | None, progress: Progress = silent) -> tuple[
         _train_and_generate(plan, method, backbone.spec.batch, folder, progress)
         environment = Environment.here(str(backbone.device), str(backbone.dtype).split(".")[-1])
         mini = backbone.spec.mini or plan.protocol.mini_weights
-        return folder.folder, _score(plan, specification, mini, environment, folder, progress)
+        shown = getattr(method, "shown", _drawn)
+        return folder.folder, _score(
+            plan, specification, mini, environment, folder, shown, progress
+        )
 
 
 def default_folder(plan: Plan, specification: Specification) -> Path:
@@ -168,12 +173,13 @@ def _score(
     mini_weights: bool,
     environment: Environment,
     folder: RunFolder,
+    shown: Shown,
     progress: Progress,
 ) -> RunResult:
     store = folder.images
     images = [(case, store.path(case.file), store.digests[case.file]) for case in plan.cases]
     with folder.stage("score"):
-        sitting = Sitting.of_files(images, Gallery(plan.suite), plan.protocol)
+        sitting = Sitting.of_files(images, Gallery(plan.suite), plan.protocol, shown)
         rows = score(sitting, progress)
         write_rows(rows, folder.folder / ROWS_FILE)
     result = RunResult(
@@ -199,6 +205,18 @@ def _score(
     )
     write_result(result, folder.folder / RESULT_FILE)
     return result
+
+
+def _backbone(plan: Plan) -> Any:
+    """What ``execute`` has to know of a backbone, also where there is none."""
+    if plan.backbone != NO_BACKBONE:
+        return registry.load("backbone", plan.backbone)()
+    spec = SimpleNamespace(digest=NO_BACKBONE, batch=1, mini=False)
+    return SimpleNamespace(spec=spec, device="cpu", dtype=NO_BACKBONE)
+
+
+def _drawn(case: Case) -> None:
+    """A method that names no photographs draws its images."""
 
 
 def _encoders(plan: Plan) -> dict[str, Encoder | Comparer]:

@@ -1,7 +1,7 @@
 """A sitting: the images before the judges, and the photographs that each is held against."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,6 +14,8 @@ from bench.protocols import MetricSpec, Protocol
 
 Drawn = tuple[Case, Path, str]
 """A case, the file that answers it, and the SHA-256 of that file."""
+Shown = Callable[[Case], str | None]
+"""File name of the photograph that answers a case; None where the image was drawn."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Answer:
 
     case: Case
     picture: Picture
+    shown: str | None = None
+    """File name of the photograph of the subject that this is; nothing is held against itself."""
 
     @property
     def place(self) -> tuple[str, int, int]:
@@ -52,13 +56,19 @@ class Sitting:
 
     @classmethod
     def of_files(
-        cls, drawn: Iterable[Drawn], photographs: Photographs, protocol: Protocol
+        cls,
+        drawn: Iterable[Drawn],
+        photographs: Photographs,
+        protocol: Protocol,
+        shown: Shown = lambda case: None,
     ) -> "Sitting":
         """Files that are read when somebody has to look at them."""
-        answers = (
-            Answer(case, Picture(sha256, partial(read, path), _noun(photographs, case.subject)))
-            for case, path, sha256 in drawn
-        )
+
+        def answer(case: Case, path: Path, sha256: str) -> Answer:
+            noun = _noun(photographs, case.subject)
+            return Answer(case, Picture(sha256, partial(read, path), noun), shown(case))
+
+        answers = (answer(*file) for file in drawn)
         return cls(answers, photographs, protocol)
 
     @property
@@ -88,6 +98,20 @@ class Sitting:
             )
         return [photographs[file] for file in kept]
 
+    def held_against(self, spec: MetricSpec, answer: Answer) -> list[Picture]:
+        """The photographs that count for an answer: not itself. UserError when none is left."""
+        counted = self.counted(spec, answer.case)
+        if answer.shown is None:
+            return counted
+        itself = self.photographs(answer.case.subject)[answer.shown]
+        kept = [picture for picture in counted if picture != itself]
+        if not kept:
+            raise UserError(
+                f"'{spec.key}' counts no photograph of {answer.case.subject} but the one that is "
+                "shown: choose a protocol that counts 'all'."
+            )
+        return kept
+
     def siblings(self, answer: Answer) -> list[Picture]:
         """The other images of the same subject and prompt."""
         group = self._groups[answer.place[:2]]
@@ -102,4 +126,4 @@ class Sitting:
 
 
 def _noun(photographs: Photographs, subject: str) -> str:
-    return next(iter(photographs(subject).values())).noun
+    return next((picture.noun for picture in photographs(subject).values()), "")

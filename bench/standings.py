@@ -19,6 +19,20 @@ the method's revision; its link leads to the run's options and environment."""
 PARTIAL = (
     "Fewer subjects or seeds than the protocol asks for: not ranked, in the order of the mean."
 )
+ANCHORS = ("oracle", "copy-reference", "wrong-subject", "text-only", "noise")
+"""Methods that the others are read against."""
+ORACLE = ANCHORS[0]
+ANCHORED = (
+    "anchor: no method, but what the others are read against; not ranked. oracle shows another "
+    "photograph of the subject than the one given, which is not held against itself; "
+    "copy-reference the one given; wrong-subject one of another subject; text-only what the "
+    "backbone draws without the subject; noise nothing."
+)
+ABOVE = "†"
+COPYING = (
+    f"{ABOVE} beyond the oracle: closer to the photographs than another real one is, which is a "
+    "sign of copying and not of a better likeness."
+)
 MINI = "Mini weights: not comparable with anything outside the mini world."
 
 Line = tuple[str, RunResult]
@@ -33,11 +47,13 @@ class Section:
     """Best first by the first metric; a run not separable from the one above shares its rank."""
     partial: list[RunResult]
     """Limited runs, best first."""
+    anchors: list[RunResult]
+    """Full runs of the anchors, best first."""
 
     @property
     def example(self) -> RunResult:
         """One of the runs: protocol, definitions and world are those of all."""
-        return self.ranked[0][1] if self.ranked else self.partial[0]
+        return [*(result for _, result in self.ranked), *self.anchors, *self.partial][0]
 
 
 def sections(runs: Iterable[Measured]) -> list[Section]:
@@ -66,10 +82,16 @@ def _comparable(result: RunResult) -> tuple[str, ...]:
 def _section(runs: list[Measured]) -> Section:
     ordered = sorted(runs, key=_standing)
     full = [run for run in ordered if not run.result.limited]
+    methods = [run for run in full if not _is_anchor(run.result)]
     return Section(
-        ranked=list(zip(_ranks(full), (run.result for run in full), strict=True)),
+        ranked=list(zip(_ranks(methods), (run.result for run in methods), strict=True)),
         partial=[run.result for run in ordered if run.result.limited],
+        anchors=[run.result for run in full if _is_anchor(run.result)],
     )
+
+
+def _is_anchor(result: RunResult) -> bool:
+    return result.origin == "run" and result.method in ANCHORS
 
 
 def _standing(run: Measured) -> tuple[float, str]:
@@ -102,12 +124,13 @@ def markdown(title: str, shown: Iterable[Section]) -> str:
 
 def _markdown_section(section: Section) -> list[str]:
     blocks = []
-    if section.ranked:
-        blocks.append(_markdown_table([(str(rank), result) for rank, result in section.ranked]))
+    if standing := _standing_lines(section):
+        blocks.append(_markdown_table(standing))
     if section.partial:
         partial = _markdown_table([("", result) for result in section.partial])
         blocks += ["### Partial runs", PARTIAL, partial]
-    blocks.append("\n".join(f"- {note}" for note in _footnotes(section.example)))
+    notes = [*_footnotes(section.example), *_anchor_notes(standing)]
+    blocks.append("\n".join(f"- {note}" for note in notes))
     return blocks
 
 
@@ -115,12 +138,14 @@ def _markdown_table(lines: Sequence[Line]) -> str:
     metrics = list(lines[0][1].metrics)
     header = _header(lines[0][1].metrics)
     aligned = ["---:", "---", "---", *["---:"] * (len(header) - 3)]
-    body = [_cells(rank, _link(result), result, metrics) for rank, result in lines]
+    oracle = _oracle(lines)
+    body = [_cells(rank, _link(result), result, metrics, oracle) for rank, result in lines]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, aligned, *body))
 
 
 def _link(result: RunResult) -> str:
-    return f"[{_method(result)}]({MEASURED}/{result.folder_name}/{RESULT_FILE})"
+    kind = " anchor" if _is_anchor(result) else ""
+    return f"[{_method(result)}]({MEASURED}/{result.folder_name}/{RESULT_FILE}){kind}"
 
 
 def as_table(title: str, shown: Iterable[Section], extra: RunResult | None = None) -> Table:
@@ -139,21 +164,23 @@ def as_table(title: str, shown: Iterable[Section], extra: RunResult | None = Non
     for number, head in enumerate(_header(metrics)[:-1]):
         table.add_column(head, justify="left" if number in (1, 2) else "right", no_wrap=True)
     for group in groups:
+        oracle = _oracle(group)
         for rank, result in group:
             marked = extra is not None and _same(result, extra)
-            method = f"{_method(result)}{' *' if marked else ''}"
-            cells = _cells(rank, method, result, list(metrics))[:-1]
+            method = f"{_narrow(result)}{' *' if marked else ''}"
+            cells = _cells(rank, method, result, list(metrics), oracle)[:-1]
             # Two lines a row, so that eighty columns are enough.
             lines = (Text(cell.replace(" [", "\n[")) for cell in cells)
             table.add_row(*lines, style="bold" if marked else None)
         table.add_section()
-    notes = [note for group in groups for note in _captions(group[0][1])]
+    notes = [note for group in groups for note in _captions(group)]
     table.caption = Text("\n".join(["* this run", *notes] if extra else notes))
     return table
 
 
-def _captions(result: RunResult) -> list[str]:
-    return [f"Protocol {result.protocol}", *_footnotes(result)]
+def _captions(lines: Sequence[Line]) -> list[str]:
+    example = lines[0][1]
+    return [f"Protocol {example.protocol}", *_footnotes(example), *_anchor_notes(lines)]
 
 
 def _belongs(section: Section, extra: RunResult | None) -> bool:
@@ -172,8 +199,39 @@ def _same(one: RunResult, other: RunResult) -> bool:
 
 
 def _lines(section: Section) -> list[Line]:
+    return _standing_lines(section) + [("partial", result) for result in section.partial]
+
+
+def _standing_lines(section: Section) -> list[Line]:
+    """The ranked rows, and the anchors under them."""
     ranked = [(str(rank), result) for rank, result in section.ranked]
-    return ranked + [("partial", result) for result in section.partial]
+    return ranked + [("", result) for result in section.anchors]
+
+
+def _oracle(lines: Sequence[Line]) -> RunResult | None:
+    oracles = (r for _, r in lines if _is_anchor(r) and r.method == ORACLE and not r.limited)
+    return next(oracles, None)
+
+
+def _beyond(result: RunResult, oracle: RunResult | None) -> set[str]:
+    """The metrics in which a method's images are closer to the photographs than the oracle's."""
+    if oracle is None or result.limited or _is_anchor(result):
+        return set()
+    return {
+        name
+        for name, told in result.metrics.items()
+        if _tells_likeness(told) and _better(told, oracle.metrics[name])
+    }
+
+
+def _tells_likeness(told: Aggregate) -> bool:
+    """Whether it says how like its photographs the subject is: not a share, not the scene."""
+    against = told.references not in ("none", "siblings") and told.kind != "set"
+    return against and told.unit != "share" and told.region != "background"
+
+
+def _better(one: Aggregate, other: Aggregate) -> bool:
+    return one.mean > other.mean if one.higher_is_better else one.mean < other.mean
 
 
 def _header(metrics: Mapping[str, Aggregate]) -> list[str]:
@@ -181,17 +239,20 @@ def _header(metrics: Mapping[str, Aggregate]) -> list[str]:
     return ["rank", "method", "backbone", *arrows, "images", "subjects"]
 
 
-def _cells(rank: str, method: str, result: RunResult, metrics: Iterable[str]) -> list[str]:
-    numbers = (_number(result.metrics.get(name)) for name in metrics)
+def _cells(
+    rank: str, method: str, result: RunResult, metrics: Iterable[str], oracle: RunResult | None
+) -> list[str]:
+    beyond = _beyond(result, oracle)
+    numbers = (_number(result.metrics.get(name), ABOVE * (name in beyond)) for name in metrics)
     images = next(iter(result.metrics.values())).n
     return [rank, method, result.backbone, *numbers, str(images), str(result.n_subjects)]
 
 
-def _number(told: Aggregate | None) -> str:
+def _number(told: Aggregate | None, mark: str) -> str:
     if told is None:
         return ""
     interval = f"[{told.ci95[0]:.3f}, {told.ci95[1]:.3f}]" if told.ci95 else "[no interval]"
-    return f"{told.mean:.3f} {interval}"
+    return f"{told.mean:.3f}{mark} {interval}"
 
 
 def _method(result: RunResult) -> str:
@@ -200,10 +261,23 @@ def _method(result: RunResult) -> str:
     return f"{result.method} r{result.method_revision}"
 
 
+def _narrow(result: RunResult) -> str:
+    """An anchor takes lines of its own to say what it is, so that eighty columns are enough."""
+    named = _method(result)
+    return named.replace("-", "-\n").replace(" ", "\nanchor ") if _is_anchor(result) else named
+
+
 def _footnotes(result: RunResult) -> list[str]:
     """What the numbers of a section mean."""
     notes = [f"{name}: {_definition(told)}" for name, told in result.metrics.items()]
     return [*notes, MINI] if result.mini_weights else notes
+
+
+def _anchor_notes(lines: Sequence[Line]) -> list[str]:
+    """What the anchors among the rows are, and what it means to pass the oracle."""
+    results, oracle = [result for _, result in lines], _oracle(lines)
+    notes = [ANCHORED] if any(_is_anchor(result) for result in results) else []
+    return [*notes, COPYING] if any(_beyond(result, oracle) for result in results) else notes
 
 
 def _definition(told: Aggregate) -> str:

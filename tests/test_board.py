@@ -15,6 +15,7 @@ from bench.board import add_row, build, check, table
 from bench.errors import UserError
 from bench.identity import identity
 from bench.results import read_measured, read_result, write_rows
+from bench.standings import markdown, sections
 
 MakeRun = Callable[..., Path]
 
@@ -204,6 +205,89 @@ class TestRanks:
         assert any("answer different cases" in problem for problem in check(boards))
 
 
+class TestAnchors:
+    @pytest.fixture
+    def readme(self, make_run: MakeRun, boards: Path) -> str:
+        """A method on either side of the oracle, and a copy above them all."""
+        levels = {"below": 0.5, "oracle": 0.6, "beyond": 0.7, "copy-reference": 0.8}
+        for name, level in levels.items():
+            add_row(make_run(name, level), boards)
+        return built(boards)
+
+    @staticmethod
+    def flagged(readme: str) -> list[str]:
+        """The methods with a flag at one of their numbers."""
+        rows = [line for line in readme.splitlines() if "](measured/" in line and "†" in line]
+        return [method for row in rows for _, method in ranks(row)]
+
+    def test_stand_unranked_under_the_ranked_rows_the_best_first(self, readme: str) -> None:
+        assert ranks(readme) == [
+            ("1", "beyond"),
+            ("2", "below"),
+            ("", "copy-reference"),
+            ("", "oracle"),
+        ]
+
+    def test_are_called_anchors(self, readme: str) -> None:
+        anchors = [line for line in readme.splitlines() if "/row.json) anchor |" in line]
+        assert [method for row in anchors for _, method in ranks(row)] == [
+            "copy-reference",
+            "oracle",
+        ]
+        assert readme.count("- anchor: no method, but what the others are read against") == 1
+
+    def test_a_method_beyond_the_oracle_is_flagged(self, readme: str) -> None:
+        assert self.flagged(readme) == ["beyond"]
+        assert "- † beyond the oracle: closer to the photographs than another real" in readme
+
+    @pytest.mark.parametrize(
+        "definition",
+        [
+            {"references": "none"},
+            {"references": "siblings"},
+            {"kind": "set"},
+            {"unit": "share"},
+            {"region": "background"},
+        ],
+    )
+    def test_only_likeness_to_the_photographs_is_flagged(
+        self, make_run: MakeRun, definition: dict[str, object]
+    ) -> None:
+        def flagged(**fields: Any) -> list[str]:
+            runs = [make_run("oracle", 0.6, **fields), make_run("sfo", 0.7, **fields)]
+            return self.flagged(markdown("board", sections(map(read_measured, runs))))
+
+        assert flagged() == ["sfo"]
+        assert flagged(definition=definition) == []
+
+    def test_beyond_is_below_where_less_is_better(self, make_run: MakeRun, boards: Path) -> None:
+        for name, level in (("near", 0.3), ("oracle", 0.4), ("far", 0.7)):
+            add_row(make_run(name, level, definition={"higher_is_better": False}), boards)
+        assert self.flagged(built(boards)) == ["near"]
+
+    def test_a_partial_run_is_held_against_no_oracle(self, make_run: MakeRun, boards: Path) -> None:
+        add_row(make_run("oracle", 0.6), boards)
+        add_row(make_run("part", 0.7, limited=True), boards, allow_limited=True)
+        assert "†" not in built(boards)
+
+    def test_a_partial_anchor_is_a_partial_run(self, make_run: MakeRun, boards: Path) -> None:
+        add_row(make_run("oracle", 0.6, limited=True), boards, allow_limited=True)
+        add_row(make_run("sfo", 0.7), boards)
+        readme = built(boards)
+        assert self.flagged(readme) == []
+        assert "### Partial runs" in readme
+
+    def test_images_that_are_called_like_an_anchor_are_none(
+        self, make_run: MakeRun, boards: Path
+    ) -> None:
+        add_row(make_run("oracle", 0.6, origin="images"), boards)
+        assert "anchor" not in built(boards)
+
+    def test_a_board_of_anchors_alone_is_built(self, make_run: MakeRun, boards: Path) -> None:
+        add_row(make_run("noise"), boards)
+        assert ranks(built(boards)) == [("", "noise")]
+
+
 class TestChecking:
     @pytest.fixture
     def row(self, make_run: MakeRun, boards: Path) -> Path:
@@ -319,6 +403,24 @@ class TestTable:
         lines = self.text(table("mini@1", boards)).splitlines()
         rows = [line.split()[:2] for line in lines if " r1 " in line]
         assert rows == [["1", "high"], ["2", "low"]]
+
+    def test_shows_anchors_unranked_and_flags_who_passes_the_oracle(
+        self, make_run: MakeRun, boards: Path
+    ) -> None:
+        for name, level in (("copy-reference", 0.8), ("oracle", 0.5), ("sfo", 0.7)):
+            add_row(make_run(name, level), boards)
+        shown = self.text(table("mini@1", boards))
+        rows = [line.split() for line in shown.splitlines()]
+        [sfo] = [row for row in rows if row[1:3] == ["sfo", "r1"]]
+        assert sfo[0] == "1" and sfo[4].endswith("†")
+        assert [row for row in rows if row[:2] == ["anchor", "r1"]]
+        assert [row[0] for row in rows if "mini" in row[1:4]] == ["1", "copy-", "oracle"]
+        assert "† beyond the oracle" in shown and "anchor: no method" in shown
+
+    def test_flags_a_run_just_made(self, make_run: MakeRun, boards: Path) -> None:
+        add_row(make_run("oracle", 0.5), boards)
+        mine = read_result(make_run("sfo", 0.7) / "row.json")
+        assert "† beyond the oracle" in self.text(table("mini@1", boards, mine))
 
     def test_marks_the_run_just_made(self, make_run: MakeRun, boards: Path) -> None:
         run = make_run("sfo")

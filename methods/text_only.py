@@ -1,0 +1,48 @@
+"""Text-only: the backbone without the subject, plain text-to-image: what the prompt alone gives.
+
+An anchor like those of ``bench.methods.anchors``, but drawn by a network.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from PIL.Image import Image
+
+from bench.api import Question, Scope, Workspace
+from bench.errors import UserError
+from bench.methods.backbones.conditioned import OFF
+from bench.methods.backbones.flux import Condition, FluxBackbone
+from bench.methods.sampling import sample, to_images
+from bench.methods.sft_base import SamplingOptions
+
+
+class TextOnly:
+    """Every prompt as it is asked; the reference is not looked at."""
+
+    name = "text-only"
+    revision = 1
+    scope: Scope = "none"
+    Options: ClassVar = SamplingOptions
+    overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __init__(self, backbone: FluxBackbone, options: SamplingOptions) -> None:
+        if not isinstance(backbone, FluxBackbone):
+            raise UserError(
+                f"The backbone {backbone.spec.name} draws nothing from text alone here; choose "
+                "--backbone flux-dev or mini for 'text-only'."
+            )
+        self.backbone = backbone
+        self.steps = options.steps or backbone.spec.steps
+        self.guidance = options.guidance or backbone.spec.guidance or 1.0
+        self.inputs: dict[str, str] = {}
+
+    def train(self, workspace: Workspace) -> None:
+        """There is nothing to train."""
+
+    def generate(self, questions: Sequence[Question]) -> list[Image]:
+        backbone, cases = self.backbone, [question.case for question in questions]
+        condition = Condition(backbone.encode_prompts([case.prompt for case in cases]), None)
+        noise = backbone.noise([torch.Generator().manual_seed(case.noise_seed) for case in cases])
+        latents = sample(backbone, condition, noise, OFF, self.steps, self.guidance)
+        return to_images(backbone.decode(latents))
