@@ -20,10 +20,13 @@ from bench.errors import UserError
 from bench.identity import identity
 from bench.metrics.preparation import (
     CLIP,
+    GREY,
     IMAGENET,
     Colours,
     CropFirst,
     ShortestSide,
+    Squash,
+    SquashBilinear,
     described,
 )
 
@@ -124,6 +127,10 @@ dino_vits16 = _built("vision", "dino-vits16", EVALUATION, IMAGENET)
 dino_vits8 = _built("vision", "dino-vits8", EVALUATION, IMAGENET)
 dino_vitb16 = _built("vision", "dino-vitb16", EVALUATION, IMAGENET)
 dino_vitb8 = _built("vision", "dino-vitb8", EVALUATION, IMAGENET)
+# As transformers prepares images for facebook/dino-vits16: RPO's evaluation (Miao et al. 2024).
+dino_vits16_hf = _built(
+    "vision", "dino-vits16-hf", SquashBilinear(224), IMAGENET, stored="dino-vits16"
+)
 
 # DINOv2 (Oquab et al. 2023, dinov2/data/transforms.py), its position embedding brought from 37 to
 # 16 patches a side as the official code does it.
@@ -142,3 +149,12 @@ clip_vitb16_openai = _built("clip", "clip-vitb16-openai", ShortestSide(224, 224)
 clip_vitl14_openai = _built("clip", "clip-vitl14-openai", ShortestSide(224, 224), CLIP)
 # As CMMD shows it images (Jayasumana et al. 2024, cmmd/io_util.py): cropped, then resized.
 clip_vitl14_336_openai = _built("clip", "clip-vitl14-336-openai", CropFirst(336), CLIP)
+
+# As DreamMatcher's evaluate.py has them (Nam et al. 2024): both networks are handed the image at
+# 256 pixels in [-1, 1]; DINO sees it as it is, CLIP after a resize of its own.
+dino_vits16_dreammatcher = _built(
+    "dreammatcher", "dino-vits16-dreammatcher", Squash(256), GREY, stored="dino-vits16"
+)
+clip_vitb32_dreammatcher = _built(
+    "dreammatcher", "clip-vitb32-dreammatcher", Squash(256), GREY, stored="clip-vitb32-openai"
+)

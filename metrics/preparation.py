@@ -56,6 +56,17 @@ class Squash:
 
 
 @dataclass(frozen=True)
+class SquashBilinear:
+    """As ``Squash``, but bilinear (antialiased), as transformers' ``ViTImageProcessor`` does it."""
+
+    side: int
+
+    def __call__(self, image: Image) -> "Pixels":
+        """RGB image to (side, side, 3) uint8."""
+        return np.asarray(image.resize((self.side, self.side), Resampling.BILINEAR))
+
+
+@dataclass(frozen=True)
 class CropFirst:
     """The central square of the image, then to ``side`` (bicubic, antialiased), as CMMD does it."""
 

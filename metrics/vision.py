@@ -62,6 +62,7 @@ def _vit(name: str, weights: Path) -> VisionTransformer:
 
 
 dino_vits16 = partial(dino, "vit_small_patch16_224.dino")
+dino_vits16_hf = dino_vits16
 dino_vits8 = partial(dino, "vit_small_patch8_224.dino")
 dino_vitb16 = partial(dino, "vit_base_patch16_224.dino")
 dino_vitb8 = partial(dino, "vit_base_patch8_224.dino")

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision import transforms
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from bench.metrics.encoders import Preparation
 from bench.metrics.networks import Runner, Towers
@@ -20,6 +21,7 @@ from bench.metrics.preparation import (
     CropFirst,
     ShortestSide,
     Squash,
+    SquashBilinear,
     described,
 )
 from tests.networks import picture
@@ -89,6 +91,17 @@ def test_squash_is_torchvisions_resize_to_both_sides(size: tuple[int, int]) -> N
     assert torch.equal(
         shown(Squash(224), image, IMAGENET), official((224, 224), 224, IMAGENET)(image)
     )
+
+
+@settings(deadline=None, max_examples=20)
+@given(SIZES)
+def test_squash_bilinear_is_transformers_image_processor_for_vit(size: tuple[int, int]) -> None:
+    image = picture(size)
+    theirs = ViTImageProcessorPil(image_mean=list(IMAGENET.mean), image_std=list(IMAGENET.std))
+    expected = theirs(image, return_tensors="np")["pixel_values"][0]
+    ours = shown(SquashBilinear(224), image, IMAGENET).numpy()
+    np.testing.assert_allclose(ours, expected, atol=1e-6)
+    assert not np.allclose(ours, shown(Squash(224), image, IMAGENET).numpy(), atol=1e-3)
 
 
 @settings(deadline=None, max_examples=20)
