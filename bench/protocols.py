@@ -43,9 +43,10 @@ class Protocol(Later):
     """How a suite is asked and scored.
 
     ``seeds`` images are made for every prompt, with seeds 0, 1, ...; ``input_references`` maps
-    every subject's directory to the image the method is given; with ``mini_weights`` the encoders
-    are toys of the mini world, and no number is comparable with a published one. Numbers are means
-    over ``images``, or over ``subjects`` of the means over their images.
+    every subject's directory to the image the method is given, and is empty for a suite without
+    images (``input_reference = "none"``); with ``mini_weights`` the encoders are toys of the mini
+    world, and no number is comparable with a published one. Numbers are means over ``images``, or
+    over ``subjects`` of the means over their images.
     """
 
     later = frozenset(
@@ -140,7 +141,9 @@ def _parse(suite: Suite, path: Path) -> Protocol:
 
 
 def _one_each(suite: Suite, folder: Path, stated: str) -> dict[str, str]:
-    """One file name for every subject, or a table with a row per subject."""
+    """One file name for every subject, a table with a row per subject, or "none" where none is."""
+    if stated == "none" and not suite.images:
+        return {}
     files = {subject.directory: stated for subject in suite.subjects}
     if stated.endswith(".tsv"):
         files = {row["directory"]: row["file"] for row in read_table(folder / stated)}
@@ -148,6 +151,6 @@ def _one_each(suite: Suite, folder: Path, stated: str) -> dict[str, str]:
         if files.get(subject.directory) not in subject.references:
             raise UserError(
                 f"A protocol in {folder} names no input reference for {subject.directory} that "
-                f"{suite.key} has; choose one of {', '.join(subject.references)}."
+                f"{suite.key} has; choose one of {', '.join(subject.references) or 'none'}."
             )
     return {subject.directory: files[subject.directory] for subject in suite.subjects}

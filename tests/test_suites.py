@@ -17,6 +17,7 @@ from bench.suites import (
     Suite,
     freeze,
     image_folder,
+    is_file_of,
     list_suites,
     load_suite,
     open_reference,
@@ -32,8 +33,11 @@ needs_photographs = pytest.mark.skipif(not SHARED.is_dir(), reason="no DreamBenc
 
 GOLDEN = {
     "dreambench@1": "df222f1daae3fdb61703e4aab132942007a0393ba889ff816834849dc6cdea4d",
+    "imagenhub-generation@1": "2340c141b3dd7f092113836cf8c7f16d9898338b8fda8a1c9ae1e8aa52c8b8bf",
     "mini@1": "53b45d3df4c15f9ffa6422f720575f29a52ded29ae53cdef704e4ba12f21c4de",
     "mini-validation@1": "363e50c7a73eaa52675d7cf3182158750b2504c780af0dcdab47aa582a8fe6cd",
+    "partiprompts@1": "fff16918d172a327a7875e0e7538e3d02f80d5a56a710744f5dd294dfe7e0282",
+    "vico@1": "2f332066e1ce1f9c8cc2c7bb75c1dea46469f190a478de4b3564fe2f40d37bb3",
 }
 
 
@@ -157,9 +161,19 @@ def test_every_suite_holds_together(suite: Suite) -> None:
     ]
     assert len({image.sha256 for image in suite.images}) == len(suite.images)
     for subject in suite.subjects:
-        assert subject.references
+        assert bool(subject.references) == bool(suite.images)
         for prompt in prompts_for(suite, subject):
-            assert prompt.count("{}") == 1 and prompt == prompt.strip()
+            assert prompt.count("{}") == len(subject.references[:1]) and prompt == prompt.strip()
+
+
+def test_files_are_known_by_sha256_or_by_what_git_calls_them(tmp_path: Path) -> None:
+    file = tmp_path / "hello.txt"
+    file.write_bytes(b"hello\n")
+    sha256 = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
+    blob = "git:ce013625030ba8dba906f756967f9e9ca394464a"
+    assert is_file_of(sha256, file) and is_file_of(blob, file)
+    file.write_bytes(b"hellp\n")
+    assert not is_file_of(sha256, file) and not is_file_of(blob, file)
 
 
 def test_a_bare_name_means_the_latest_version_by_number() -> None:
