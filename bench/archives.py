@@ -143,7 +143,8 @@ def _damage_named(archive: Path) -> Iterator[None]:
         NotImplementedError,
         FileExistsError,
     ) as error:
+        reason = str(error).partition("\n")[0].rstrip(":")
         raise UserError(
-            f"{archive} is no whole zip or tar archive ({error}); nothing was added: download it "
+            f"{archive} is no whole zip or tar archive ({reason}); nothing was added: download it "
             "again."
         ) from error

@@ -4,24 +4,26 @@ They are kept in ``home()/data/<suite>/``, whole or not at all.
 """
 
 import shutil
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from zipfile import BadZipFile, ZipFile
 
 from bench.api import Frozen, Progress, silent
-from bench.download import Unreachable, stream
+from bench.archives import is_archive, unpacked
+from bench.download import Unreachable, download
 from bench.errors import UserError
-from bench.identity import file_digest
-from bench.suites import Suite, image_folder
+from bench.layouts import is_member_of, locate, refuse_parquet
+from bench.pictures import Unreadable, describe
+from bench.suites import Suite, image_folder, is_file_of
 
 ARCHIVES = {
     "dreambench": "https://github.com/google/dreambooth/archive/"
     "4f887af7970a06fc0cd3adaa1d0b368547d6a1d0.zip",
+    "vico": "https://github.com/cvlab-kaist/DreamMatcher/archive/1c8fe19.zip",
 }
-"""The official place of each data set: a zip archive with the images below ``*/dataset/``."""
+"""The official place of each data set: an archive of the repository that holds the images."""
 
 
 class Report(Frozen):
@@ -60,48 +62,88 @@ def verify(suite: Suite, progress: Progress = silent) -> Report:
     return _check(suite, image_folder(suite), progress)
 
 
-def add(suite: Suite, folder: Path, progress: Progress = silent) -> Report:
-    """Copy a data set that the user has: the folder of subjects, or one with ``dataset/`` in it.
+def add(suite: Suite, path: Path, progress: Progress = silent) -> Report:
+    """Copy a data set that the user has: a checkout, the folder of subjects, or an archive of one.
 
     UserError, and nothing added, unless every image is there and unaltered.
     """
     if suite.source == "mini":
         return verify(suite)
-    source = folder / "dataset" if (folder / "dataset").is_dir() else folder
-    if not source.is_dir():
-        raise UserError(f"There is no folder {folder}; name the one that holds the images.")
-    with _readable(suite):
-        _demand(suite, _check(suite, source, progress))
+    if not path.exists():
+        raise UserError(f"There is no folder or archive {path}; name the one with the images.")
+    refuse_parquet(suite, path)
+    with _readable(suite), _as_folder(suite, path) as folder:
+        files = locate(suite, folder)
+        report = _check(suite, path, progress, files)
+        _demand(suite, report, files)
         if (present := verify(suite)).ok:
             return present
         with _staging(suite) as staged:
             for image in suite.images:
-                shutil.copyfile(source / image.path, _place(staged, image.path))
+                shutil.copyfile(files[image.path], _place(staged, image.path))
             return _install(suite, staged)
 
 
 def fetch(suite: Suite, progress: Progress = silent, url: str | None = None) -> Report:
     """Download a data set from its official place (or ``url``), unless it is there already.
 
-    UserError, and nothing added, when the place cannot be reached or holds something else.
+    What came before a line went dead is kept, and the next try goes on from there. UserError, and
+    nothing added, when the place cannot be reached or holds something else.
     """
     if (present := verify(suite)).ok:
         return present
-    place = url or ARCHIVES[suite.name]
-    with _readable(suite), _staging(suite) as staged:
-        archive = staged.parent / "archive.zip"
-        _download(suite, place, archive, progress)
-        _extract(suite, place, archive, staged)
-        return _install(suite, staged)
+    place = url or ARCHIVES[_owner(suite)]
+    with _readable(suite):
+        part = image_folder(suite).with_name(f".{_owner(suite)}.part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        _download(suite, place, part, progress)
+        try:
+            with unpacked(part, partial(is_member_of, suite), part.parent) as folder:
+                return add(suite, folder, progress)
+        except UserError as error:
+            raise UserError(f"What came from {place} is of no use: {error}") from error
+        finally:
+            part.unlink()
 
 
-def _check(suite: Suite, folder: Path, progress: Progress = silent) -> Report:
+def terms(suite: Suite) -> str:
+    """What fetching brings and under which licence, in one sentence."""
+    megabytes = sum(image.bytes for image in suite.images) / 1e6
+    return (
+        f"{suite.key}: {len(suite.images)} images, {megabytes:.0f} MB, {suite.licence}, "
+        f"from {ARCHIVES.get(_owner(suite), 'nowhere')}."
+    )
+
+
+def _owner(suite: Suite) -> str:
+    return image_folder(suite).name
+
+
+@contextmanager
+def _as_folder(suite: Suite, path: Path) -> Iterator[Path]:
+    """The folder itself, or what is wanted of an archive for as long as it is looked at."""
+    with ExitStack() as stack:
+        if path.is_dir():
+            yield path
+        elif is_archive(path):
+            yield stack.enter_context(unpacked(path, partial(is_member_of, suite)))
+        else:
+            raise UserError(f"{path} is neither a folder nor an archive; name one with the images.")
+
+
+def _check(
+    suite: Suite,
+    folder: Path,
+    progress: Progress = silent,
+    files: Mapping[str, Path] | None = None,
+) -> Report:
+    """Hold ``files``, or those in the folder, to the suite's digests."""
     missing, altered = [], []
     for done, image in enumerate(suite.images, start=1):
-        path = folder / image.path
+        path = files[image.path] if files else folder / image.path
         if not path.is_file():
             missing.append(image.path)
-        elif file_digest(path) != image.sha256:
+        elif not is_file_of(image.sha256, path):
             altered.append(image.path)
         progress(f"checking {suite.key}", done, len(suite.images))
     return Report(
@@ -121,12 +163,24 @@ def _some(paths: tuple[str, ...], state: str) -> str:
     return f"{len(paths)} {'is' if len(paths) == 1 else 'are'} {state} ({names})"
 
 
-def _demand(suite: Suite, report: Report) -> None:
-    if not report.ok:
-        raise UserError(
-            f"{report.sentence.rstrip('.')}; nothing was added: get a whole copy with "
-            f"'bench data fetch {suite.name}' or from {ARCHIVES.get(suite.name, 'its authors')}."
-        )
+def _demand(suite: Suite, report: Report, files: Mapping[str, Path]) -> None:
+    if report.ok:
+        return
+    no_image = _first_unreadable(files[path] for path in report.altered)
+    raise UserError(
+        f"{report.sentence.rstrip('.')}{no_image}; nothing was added: get a whole copy with "
+        f"'bench data fetch {_owner(suite)}' or from {ARCHIVES.get(_owner(suite), 'its authors')}."
+    )
+
+
+def _first_unreadable(paths: Iterator[Path]) -> str:
+    """What altered photographs often are: a web page, or git's pointer to a large file."""
+    for path in paths:
+        try:
+            describe(path)
+        except Unreadable as error:
+            return f" ({path.parent.name}/{path.name} is no image: {error.reason})"
+    return ""
 
 
 @contextmanager
@@ -160,7 +214,8 @@ def _place(folder: Path, path: str) -> Path:
 
 def _install(suite: Suite, staged: Path) -> Report:
     """Put a verified folder in the place of what was there before."""
-    _demand(suite, _check(suite, staged))
+    staged_files = {image.path: staged / image.path for image in suite.images}
+    _demand(suite, _check(suite, staged), staged_files)
     target = image_folder(suite)
     if target.exists():
         target.rename(staged.parent / "replaced")
@@ -169,12 +224,8 @@ def _install(suite: Suite, staged: Path) -> Report:
 
 
 def _download(suite: Suite, url: str, archive: Path, progress: Progress) -> None:
-    total = sum(image.bytes for image in suite.images)
     try:
-        with archive.open("wb") as file:
-            for piece in stream(url):
-                file.write(piece)
-                progress(f"downloading {suite.key}", min(file.tell(), total), total)
+        download(url, archive, partial(progress, f"downloading {suite.key}"))
     except Unreachable as error:
         what = f"cannot be downloaded from {url} ({error})"
         raise UserError(_refused(suite, url, what)) from error
@@ -183,19 +234,5 @@ def _download(suite: Suite, url: str, archive: Path, progress: Progress) -> None
 def _refused(suite: Suite, url: str, what: str) -> str:
     return (
         f"The images of {suite.key} {what}; nothing was added: download {url} where there is a "
-        f"network, unpack it, and run 'bench data add {suite.name} DIR'."
+        f"network, and run 'bench data add {suite.name} PATH' with it, or fetch again to go on."
     )
-
-
-def _extract(suite: Suite, url: str, archive: Path, folder: Path) -> None:
-    """Take the suite's own paths out of the archive; its other members are never written."""
-    try:
-        with ZipFile(archive) as stored:
-            members = {name.partition("/dataset/")[2]: name for name in stored.namelist()}
-            for image in suite.images:
-                if image.path in members:
-                    with stored.open(members[image.path]) as member:
-                        content = member.read(image.bytes + 1)
-                    _place(folder, image.path).write_bytes(content)
-    except (BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
-        raise UserError(_refused(suite, url, f"did not come whole from {url} ({error})")) from error

@@ -15,7 +15,12 @@ SuiteName = Annotated[str, typer.Argument(help="Suite, NAME or NAME@VERSION.")]
 @app.command("add")
 def add(
     suite: SuiteName,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Your copy of its images.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH", help="Your copy: a checkout, a folder of subjects, or a zip or tar."
+        ),
+    ],
 ) -> None:
     """Check every file of a data set against its digest and keep a copy."""
     from bench import data
@@ -23,19 +28,22 @@ def add(
     from bench.terminal import progress_bars
 
     with progress_bars() as progress:
-        report = data.add(load_suite(suite), folder, progress)
+        report = data.add(load_suite(suite), path, progress)
     say(report.sentence)
 
 
 @app.command("fetch")
 def fetch(suite: SuiteName) -> None:
-    """Download a data set from its official place."""
+    """Download a data set from its official place, size and licence said first."""
     from bench import data
     from bench.suites import load_suite
     from bench.terminal import progress_bars
 
+    wanted = load_suite(suite)
+    if not data.verify(wanted).ok:
+        say(data.terms(wanted))
     with progress_bars() as progress:
-        report = data.fetch(load_suite(suite), progress)
+        report = data.fetch(wanted, progress)
     say(report.sentence)
 
 
