@@ -25,7 +25,7 @@ GOLDEN = {
         "87b00a76e73f4e5e220ec17d5e92569fd0250c21ec8696b2e1fb516b1ba8ad74"
     ),
     ("dreambench@1", "kosmos-g@1"): (
-        "4ac79beeac929353da58562a9abd7370edd3944c5e4a40f58fb005fe2c3bb17c"
+        "59afa622ec5540ddf5e7b75f869aa6cc8faeaf4a9a69ac8e27c74dbbf8b466d7"
     ),
     ("dreambench@1", "mini@1"): (
         "23e7c481a4bf2f3c1f991bf8bdabb6afcd38f2eac76b2f77c4af6907681c925e"
