@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from bench.lint import RULES, lint
-from bench.protocols import MetricSpec, Protocol, load_protocol
-from bench.suites import Suite, load_suite
+from bench.protocols import MetricSpec, Protocol, list_protocols, load_protocol
+from bench.suites import Suite, list_suites, load_suite
 
 DINO = MetricSpec(metric="dino", encoder="dino-vits16")
 CLIP_T = MetricSpec(metric="clip_t", encoder="clip-vitb32-openai")
@@ -155,3 +155,10 @@ def test_a_fixed_photograph_that_nobody_counts(suite: Suite, stated: Protocol) -
 def test_every_rule_is_tested_here_by_name() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     assert [rule for rule in RULES if f'"{rule}"' not in text] == []
+
+
+def test_what_ships_with_sources_leaves_nothing_open() -> None:
+    stated = [(s, p) for s in list_suites() for p in list_protocols(s) if p.sources]
+    rules = ["unknown-name", "literal-template"]
+    assert [one.line for s, p in stated for one in lint(s, p, rules)] == []
+    assert {p.key for _, p in stated} >= {"kosmos-g@1", "rpo@1", "siso@1", "dreammatcher@1"}

@@ -183,3 +183,27 @@ def test_nothing_differs_from_itself_and_sides_may_be_swapped(a: Asked, b: Asked
     }
     assert all(one.a != one.b for one in found)
     assert not found or a != b
+
+
+def test_kosmos_g_names_counts_and_reports_otherwise_than_the_headline(
+    suite: Suite, headline: Protocol
+) -> None:
+    references = ("all photographs of the subject", "the one photograph given to the method")
+    assert told(suite, headline, load_protocol(suite, "kosmos-g@1")) == {
+        "name_in_prompt": ("descriptive name", "class noun"),
+        "dino.references": references,
+        "clip_i.references": references,
+        "reported": ("raw", "x 100, mean not below 0"),
+        "sampling.steps": (None, "100"),
+        "sampling.guidance": (None, "7.5"),
+        "sampling.seed": (None, "0"),
+    }
+
+
+def test_rpo_and_the_scorer_of_dreambench_plus_see_through_other_encoders(suite: Suite) -> None:
+    class_noun = load_protocol(suite, "class-noun@1")
+    rpo = told(suite, class_noun, load_protocol(suite, "rpo@1"))
+    assert rpo["clip_i.encoder"] == ("clip-vitb32-openai", "clip-vitb16-openai")
+    scorer = told(suite, class_noun, load_protocol(suite, "dreambench-plus-scorer@1"))
+    assert scorer["dino.encoder"] == ("dino-vits16", "dino-vits8")
+    assert scorer["dinov2"][0] is None
