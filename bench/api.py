@@ -88,7 +88,7 @@ class Case(Later):
     name: str
     """The subject's name inside the prompt."""
     reference: str
-    """File name of the input reference."""
+    """File name of the input reference; empty for a suite without images."""
     seed: int
     text: str | None = None
     """What metrics of text read, where that is not the prompt."""

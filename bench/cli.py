@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands import board, data, look, mini, run, score, weights
+from bench.commands import board, correlate, data, look, mini, protocol, run, score, weights
 from bench.errors import UserError
 
 app = typer.Typer(
@@ -21,9 +21,11 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(score.score)
 app.command()(look.compare)
+app.command()(correlate.correlate)
 app.command("list")(look.list_things)
 app.command()(look.doctor)
 app.add_typer(board.app, name="board")
+app.add_typer(protocol.app, name="protocol")
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 app.add_typer(mini.app, name="mini")

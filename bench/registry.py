@@ -17,6 +17,11 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "method": {
         "sft-base": "bench.methods.sft_base:SftBase",
         "sfo": "bench.methods.sfo:Sfo",
+        "oracle": "bench.methods.anchors:Oracle",
+        "copy-reference": "bench.methods.anchors:CopyReference",
+        "wrong-subject": "bench.methods.anchors:WrongSubject",
+        "text-only": "bench.methods.text_only:TextOnly",
+        "noise": "bench.methods.anchors:Noise",
     },
     "metric": {
         "dino": "bench.metrics.dino:Dino",
@@ -52,6 +57,9 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "clip-vitb16-openai": "bench.metrics.encoders:clip_vitb16_openai",
         "clip-vitl14-openai": "bench.metrics.encoders:clip_vitl14_openai",
         "clip-vitl14-336-openai": "bench.metrics.encoders:clip_vitl14_336_openai",
+        "dino-vits16-hf": "bench.metrics.encoders:dino_vits16_hf",
+        "dino-vits16-dreammatcher": "bench.metrics.encoders:dino_vits16_dreammatcher",
+        "clip-vitb32-dreammatcher": "bench.metrics.encoders:clip_vitb32_dreammatcher",
         "ir-guie-vith14": "bench.metrics.ir:ir_guie_vith14",
         "pickscore-v1": "bench.metrics.pickscore:pickscore_v1",
         "dreamsim-ensemble": "bench.metrics.dreamsim:dreamsim_ensemble",
