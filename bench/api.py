@@ -141,7 +141,10 @@ class Method(Protocol):
 
     A registered factory has a class attribute ``Options``, a ``Frozen`` model whose field
     defaults and descriptions are the documentation, and is called as
-    ``Factory(backbone, options)``. ``bench.methods.sfo`` is one.
+    ``Factory(backbone, options)``. ``bench.methods.sfo`` is one. A class whose attribute
+    ``needs_backbone`` is False draws without a backbone and need not look at what it is given for
+    one. One that answers with the subject's own photographs names them, ``shown(case)``: none is
+    held against itself.
     """
 
     name: str

@@ -144,11 +144,11 @@ def test_distance_is_the_packages(kind: str, release: Release) -> None:
     metric = DreamSim(encoder)
 
     assert metric.score(scored(encoder, image, *references)) == pytest.approx(
-        np.mean(theirs), abs=1e-6
+        np.mean(theirs), abs=5e-6
     )
-    assert metric([image], references) == pytest.approx([np.mean(theirs)], abs=1e-6)
+    assert metric([image], references) == pytest.approx([np.mean(theirs)], abs=5e-6)
     np.testing.assert_allclose(
-        encoder.encode_images([encoder.prepare(image)]), embedding, rtol=0, atol=2e-6
+        encoder.encode_images([encoder.prepare(image)]), embedding, rtol=0, atol=1e-5
     )
 
 
