@@ -10,13 +10,25 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench import official
 from bench.api import Frozen, Progress, silent
-from bench.archives import is_archive, unpacked
+from bench.archives import Wanted, is_archive, unpacked
 from bench.download import Unreachable, download
 from bench.errors import UserError
+from bench.identity import file_digest
 from bench.layouts import is_member_of, locate, refuse_parquet
+from bench.paths import datasets_folder, home
 from bench.pictures import Unreadable, describe
-from bench.suites import Suite, image_folder, is_file_of
+from bench.suites import (
+    Download,
+    Suite,
+    image_folder,
+    is_file_of,
+    list_downloads,
+    load_suite,
+    parse_suite,
+    prompts_for,
+)
 
 ARCHIVES = {
     "dreambench": "https://github.com/google/dreambooth/archive/"
@@ -72,7 +84,7 @@ def add(suite: Suite, path: Path, progress: Progress = silent) -> Report:
     if not path.exists():
         raise UserError(f"There is no folder or archive {path}; name the one with the images.")
     refuse_parquet(suite, path)
-    with _readable(suite), _as_folder(suite, path) as folder:
+    with _readable(suite), _as_folder(path, partial(is_member_of, suite)) as folder:
         files = locate(suite, folder)
         report = _check(suite, path, progress, files)
         _demand(suite, report, files)
@@ -82,6 +94,53 @@ def add(suite: Suite, path: Path, progress: Progress = silent) -> Report:
             for image in suite.images:
                 shutil.copyfile(files[image.path], _place(staged, image.path))
             return _install(suite, staged)
+
+
+def add_official(key: str, path: Path) -> Report:
+    """Read a suite from its official download, and hold all later ones to what it held.
+
+    UserError, and nothing added, unless it has the subjects and prompts that are known of it.
+    """
+    known = list_downloads()[key]
+    if not path.exists():
+        raise UserError(f"There is no folder or archive {path}; download {known.url}.")
+    if known.sha256 and path.is_file() and file_digest(path) != known.sha256:
+        raise UserError(f"{path} is not the archive of {key}; download {known.url} again.")
+    name, _, version = key.partition("@")
+    target = home() / "data" / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target.parent, prefix=f".{name}-") as place:
+        staged = Path(place) / "tables"
+        staged.mkdir()
+        with _as_folder(path, official.is_wanted) as folder:
+            official.write(official.read(name, folder), staged)
+        suite = parse_suite(datasets_folder() / name / version, staged)
+        _demand_counts(suite, known)
+        _demand_same(suite, target)
+        (staged / "digest.txt").write_text(suite.identity + "\n")
+        if target.exists():
+            target.rename(Path(place) / "replaced")
+        staged.rename(target)
+    return verify(load_suite(key))
+
+
+def _demand_counts(suite: Suite, known: Download) -> None:
+    prompts = sum(len(prompts_for(suite, subject)) for subject in suite.subjects)
+    if (len(suite.subjects), prompts) != (known.subjects, known.prompts):
+        raise UserError(
+            f"{suite.key} has {known.subjects} subjects with {known.prompts} prompts, but what was "
+            f"named has {len(suite.subjects)} with {prompts}; nothing was added: get the whole of "
+            f"{known.url}."
+        )
+
+
+def _demand_same(suite: Suite, target: Path) -> None:
+    recorded = target / "digest.txt"
+    if recorded.is_file() and recorded.read_text().strip() != suite.identity:
+        raise UserError(
+            f"This is not the {suite.key} that was added before; nothing was added: remove "
+            f"{target} if you mean to start anew with this one."
+        )
 
 
 def fetch(suite: Suite, progress: Progress = silent, url: str | None = None) -> Report:
@@ -120,13 +179,13 @@ def _owner(suite: Suite) -> str:
 
 
 @contextmanager
-def _as_folder(suite: Suite, path: Path) -> Iterator[Path]:
+def _as_folder(path: Path, wanted: Wanted) -> Iterator[Path]:
     """The folder itself, or what is wanted of an archive for as long as it is looked at."""
     with ExitStack() as stack:
         if path.is_dir():
             yield path
         elif is_archive(path):
-            yield stack.enter_context(unpacked(path, partial(is_member_of, suite)))
+            yield stack.enter_context(unpacked(path, wanted))
         else:
             raise UserError(f"{path} is neither a folder nor an archive; name one with the images.")
 

@@ -9,7 +9,14 @@ from pathlib import Path
 from bench import registry
 from bench.registry import Kind
 from bench.sources import SOURCES
-from bench.suites import list_suites
+from bench.suites import (
+    Download,
+    Suite,
+    image_folder,
+    list_downloads,
+    list_suites,
+    prompts_for,
+)
 
 Listing = list[dict[str, str]]
 
@@ -32,7 +39,39 @@ def _first_line(target: str) -> str:
 
 
 def _suites() -> Listing:
-    return [{"name": suite.key, "what": suite.title} for suite in list_suites()]
+    """Those whose official download is not here are listed too, with what is known of them."""
+    here = {suite.key: _suite(suite) for suite in list_suites()}
+    away = {key: _download(key, known) for key, known in list_downloads().items()}
+    return [row for _, row in sorted({**away, **here}.items())]
+
+
+def _suite(suite: Suite) -> dict[str, str]:
+    prompts = sum(len(prompts_for(suite, subject)) for subject in suite.subjects)
+    there = suite.source == "mini" or all(
+        (image_folder(suite) / image.path).is_file() for image in suite.images
+    )
+    counts = (len(suite.subjects), prompts, str(len(suite.images)))
+    return _line(suite.key, suite.title, *counts, suite.licence, there)
+
+
+def _download(key: str, known: Download) -> dict[str, str]:
+    return _line(key, known.title, known.subjects, known.prompts, "?", known.licence, False)
+
+
+def _line(
+    key: str, title: str, subjects: int, prompts: int, images: str, licence: str, here: bool
+) -> dict[str, str]:
+    state = "data here" if here else "data not here"
+    counts = f"{subjects} subjects, {prompts} prompts, {images} reference images"
+    return {
+        "name": key,
+        "what": f"{title} ({counts}; {licence}; {state})",
+        "subjects": str(subjects),
+        "prompts": str(prompts),
+        "images": images,
+        "licence": licence,
+        "data": state,
+    }
 
 
 def _metrics() -> Listing:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import tomllib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,6 +39,23 @@ class World(Frozen):
     count: int
 
 
+class Download(Frozen):
+    """What is known of a suite that is read from its official download."""
+
+    title: str
+    licence: str
+    url: str
+    subjects: int
+    prompts: int
+    """Of all subjects together."""
+    sha256: str | None = None
+    """Of the archive, where it is known."""
+
+
+class NotHere(UserError):
+    """The official download that a suite is read from was not added yet."""
+
+
 class Suite(Later):
     """A benchmark: who is asked for, in which prompts, and what the subjects really look like.
 
@@ -49,7 +67,7 @@ class Suite(Later):
     name: str
     version: int
     title: str
-    source: Literal["files", "mini"]
+    source: Literal["files", "mini", "download"]
     default_backbone: str
     headline: str
     licence: str
@@ -80,8 +98,28 @@ def load_suite(key: str) -> Suite:
 
 
 def list_suites() -> list[Suite]:
-    """Every suite in every version, by name and version."""
-    return [read_suite(folder) for folder in _folders()]
+    """Every suite in every version whose specification is here, by name and version."""
+    found = []
+    for folder in _folders():
+        with suppress(NotHere):
+            found.append(read_suite(folder))
+    return found
+
+
+def list_downloads() -> dict[str, Download]:
+    """Every suite that is read from its official download, by key, whether that is here or not."""
+    stated = {f"{folder.parent.name}@{folder.name}": _stated(folder) for folder in _folders()}
+    return {
+        key: Download(title=said["title"], licence=said["licence"], **said["download"])
+        for key, said in stated.items()
+        if "download" in said
+    }
+
+
+def named_download(wanted: str) -> str | None:
+    """The key of the suite that is read from its official download, where ``wanted`` is one."""
+    keys = {key for key in list_downloads() if wanted in (key, key.partition("@")[0])}
+    return pick_version("suite", wanted, keys) if keys else None
 
 
 def suite_folder(suite: Suite) -> Path:
@@ -145,7 +183,7 @@ def read_suite(folder: Path) -> Suite:
             f"The suite in {folder} cannot be read ({type(error).__name__}); restore the folder "
             "from version control or install the package again."
         ) from error
-    frozen = folder / "digest.txt"
+    frozen = _tables(folder) / "digest.txt"
     if not frozen.exists():
         raise UserError(
             f"The suite in {folder} has no digest.txt; if it is new, freeze it with "
@@ -178,12 +216,34 @@ def _folders() -> list[Path]:
     return sorted(numbered, key=lambda folder: (folder.parent.name, int(folder.name)))
 
 
+def _stated(folder: Path) -> dict[str, Any]:
+    return tomllib.loads((folder / "suite.toml").read_text(encoding="utf-8"))
+
+
+def _tables(folder: Path) -> Path:
+    """Where the tables of a suite are: beside its ``suite.toml``, or with the user's download."""
+    return home() / "data" / folder.parent.name if "download" in _stated(folder) else folder
+
+
 def _parse(folder: Path) -> Suite:
+    return parse_suite(folder, _tables(folder))
+
+
+def parse_suite(specified: Path, folder: Path) -> Suite:
+    """The suite that ``specified/suite.toml`` and the tables in ``folder`` make up, unchecked."""
+    stated = {"world": None, **_stated(specified)}
+    download = stated.pop("download", None)
+    if download and not folder.is_dir():
+        name = specified.parent.name
+        raise NotHere(
+            f"{name}@{specified.name} is read from its official download, which is not here: get "
+            f"{download['url']} ({stated['licence']}) and run 'bench data add {name} PATH' with it."
+        )
     images = tuple(ImageFile.model_validate(row) for row in read_table(folder / "images.tsv"))
     return Suite(
-        **{"world": None, **tomllib.loads((folder / "suite.toml").read_text(encoding="utf-8"))},
-        name=folder.parent.name,
-        version=int(folder.name),
+        **stated,
+        name=specified.parent.name,
+        version=int(specified.name),
         subjects=tuple(_subject(row, images) for row in read_table(folder / "subjects.tsv")),
         prompts_object=_lines(folder / "prompts_object.txt"),
         prompts_live=_lines(folder / "prompts_live.txt"),

@@ -183,7 +183,7 @@ def test_a_bare_name_means_the_latest_version_by_number() -> None:
 
 
 def test_an_unknown_suite_is_answered_with_the_nearest_names() -> None:
-    with pytest.raises(UserError, match=r"'dreambnch': did you mean dreambench\?"):
+    with pytest.raises(UserError, match=r"'dreambnch': did you mean dreambench "):
         load_suite("dreambnch")
 
 

@@ -24,11 +24,14 @@ def add(
 ) -> None:
     """Check every file of a data set against its digest and keep a copy."""
     from bench import data
-    from bench.suites import load_suite
+    from bench.suites import load_suite, named_download
     from bench.terminal import progress_bars
 
-    with progress_bars() as progress:
-        report = data.add(load_suite(suite), path, progress)
+    if key := named_download(suite):
+        report = data.add_official(key, path)
+    else:
+        with progress_bars() as progress:
+            report = data.add(load_suite(suite), path, progress)
     say(report.sentence)
 
 

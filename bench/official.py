@@ -1,0 +1,141 @@
+"""Suites of which nothing may be shipped, read from the official download that the user made."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from bench import pictures
+from bench.errors import UserError
+from bench.identity import file_digest
+
+PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp"}
+DESCRIPTIONS = {".json", ".txt"}
+
+
+class Concept(NamedTuple):
+    """A subject as its authors describe it."""
+
+    directory: str
+    noun: str
+    live: bool
+    prompts: tuple[str, ...]
+    photographs: tuple[Path, ...]
+
+
+def is_wanted(name: str) -> bool:
+    """Whether an archive's member is needed, by its name."""
+    return PurePosixPath(name).suffix.lower() in PHOTOGRAPHS | DESCRIPTIONS
+
+
+def read(name: str, folder: Path) -> list[Concept]:
+    """The concepts in an official download. UserError where one is incomplete."""
+    try:
+        concepts = READERS[name](folder)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise UserError(
+            f"The official download in {folder} cannot be read ({type(error).__name__}: {error}); "
+            "nothing was added: get it again."
+        ) from error
+    bare = [concept.directory for concept in concepts if not concept.photographs]
+    if bare:
+        raise UserError(
+            f"There are no photographs of {', '.join(bare[:3])}{', ...' if bare[3:] else ''} in "
+            f"{folder}; nothing was added: unpack the archive of photographs there too."
+        )
+    return concepts
+
+
+def write(concepts: list[Concept], folder: Path) -> None:
+    """Tables of subjects, prompts and images as a suite has them, and the photographs beside them.
+
+    Photographs are numbered in the order of their names. Unreadable for one that is no image.
+    """
+    subjects = ["directory\tclass_noun\tdescriptive_name\tlive"]
+    prompts, images = ["directory\ttemplate"], ["path\tsha256\tbytes"]
+    for concept in concepts:
+        subjects.append(f"{concept.directory}\t{concept.noun}\t{concept.noun}\t{concept.live:d}")
+        prompts += [f"{concept.directory}\t{prompt}" for prompt in concept.prompts]
+        (folder / concept.directory).mkdir(parents=True)
+        for index, photograph in enumerate(concept.photographs):
+            pictures.describe(photograph)
+            kept = folder / concept.directory / f"{index:02d}"
+            shutil.copyfile(photograph, kept)
+            path = f"{concept.directory}/{kept.name}"
+            images.append(f"{path}\t{file_digest(kept)}\t{kept.stat().st_size}")
+    for table, lines in (("subjects", subjects), ("prompts", prompts), ("images", images)):
+        (folder / f"{table}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _customconcept101(folder: Path) -> list[Concept]:
+    """adobe-research/custom-diffusion, customconcept101/, benchmark_dataset.zip unpacked in it."""
+    listed = _first(folder.rglob("dataset.json"), folder, "dataset.json")
+    root = listed.parent
+    rows = json.loads(listed.read_text(encoding="utf-8"))
+    return [
+        Concept(
+            directory=_safe(Path(row["instance_data_dir"]).name),
+            noun=row["class_prompt"],
+            live=Path(row["instance_data_dir"]).name.startswith("pet_"),
+            prompts=_lines(root / "prompts" / Path(row["prompt_filename"]).name),
+            photographs=_photographs(root, row["instance_data_dir"]),
+        )
+        for row in rows
+    ]
+
+
+def _photographs(root: Path, stated: str) -> tuple[Path, ...]:
+    folder = root / "benchmark_dataset" / Path(stated).name
+    found = sorted(folder.glob("*")) if folder.is_dir() else []
+    return tuple(path for path in found if path.suffix.lower() in PHOTOGRAPHS)
+
+
+def _dreambench_plus(folder: Path) -> list[Concept]:
+    """data.zip of the hub: a caption file of the same path or stem for every image."""
+    captions = {_key(path): path for path in sorted(folder.rglob("*.txt"))}
+    images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PHOTOGRAPHS)
+    paired = [(path, captions[_key(path)]) for path in images if _key(path) in captions]
+    return [_captioned(image, caption) for image, caption in paired]
+
+
+def _captioned(image: Path, caption: Path) -> Concept:
+    noun, *prompts = _lines(caption)
+    category = "_".join(_key(image)[:-1]) or image.parent.name
+    return Concept(
+        directory=_safe(f"{category}_{image.stem}"),
+        noun=noun,
+        live="live" in category.split("_"),
+        prompts=tuple(prompts),
+        photographs=(image,),
+    )
+
+
+def _key(path: Path) -> tuple[str, ...]:
+    """The path below ``images`` or ``captions`` without suffix, or the stem alone."""
+    parts = path.with_suffix("").parts
+    marks = [i for i, part in enumerate(parts) if part in ("images", "captions")]
+    return parts[marks[-1] + 1 :] if marks else parts[-1:]
+
+
+def _first(found: Iterator[Path], folder: Path, name: str) -> Path:
+    for path in sorted(found):
+        return path
+    raise UserError(f"There is no {name} in {folder}; name the official download.")
+
+
+def _safe(name: str) -> str:
+    kept = "".join(letter if letter.isalnum() or letter in "_-" else "_" for letter in name)
+    return kept or "_"
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    """A prompt per line; blank ends are nobody's intention."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return tuple(" ".join(line.split()) for line in lines if line.strip())
+
+
+READERS: dict[str, Callable[[Path], list[Concept]]] = {
+    "customconcept101": _customconcept101,
+    "dreambench-plus": _dreambench_plus,
+}

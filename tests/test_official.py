@@ -1,0 +1,133 @@
+"""Suites that cannot be shipped are read from the official download, and then held to it."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bench import suites
+from bench.data import add_official, verify
+from bench.errors import UserError
+from bench.listing import LISTS
+from bench.paths import home
+from bench.protocols import load_protocol
+from bench.suites import list_suites, load_suite, open_reference, prompts_for
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUBJECTBENCH_HOME", str(tmp_path / "home"))
+
+
+def photograph(path: Path, colour: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), (colour, 0, 0)).save(path)
+
+
+@pytest.fixture
+def concepts(tmp_path: Path) -> Path:
+    """A checkout with 101 made-up concepts, two photographs and twenty prompts each."""
+    root = tmp_path / "custom-diffusion/customconcept101"
+    (root / "prompts").mkdir(parents=True)
+    (root / "prompts/thing.txt").write_text("".join(f"{{}} at {k}.  \n" for k in range(20)))
+    names = [f"{'pet' if k < 11 else 'things'}_{k}" for k in range(101)]
+    for k, name in enumerate(names):
+        for file in ("b.jpg", "a.jpg"):
+            photograph(root / "benchmark_dataset" / name / file, k)
+    rows = [
+        {
+            "class_prompt": "thing",
+            "instance_data_dir": f"./benchmark_dataset/{name}",
+            "prompt_filename": "prompts/thing.txt",
+        }
+        for name in names
+    ]
+    (root / "dataset.json").write_text(json.dumps(rows))
+    return root.parent
+
+
+@pytest.fixture
+def captioned(tmp_path: Path) -> Path:
+    """An unpacked archive with 150 made-up subjects, nine prompts each."""
+    root = tmp_path / "data"
+    for k in range(150):
+        where = f"{'live_subject/animal' if k < 50 else 'object'}/{k:02d}_cup"
+        photograph(root / "images" / f"{where}.jpg", k)
+        caption = root / "captions" / f"{where}.txt"
+        caption.parent.mkdir(parents=True, exist_ok=True)
+        caption.write_text("cup\n" + "".join(f"a cup at {n}\n" for n in range(9)))
+    return root
+
+
+def test_without_the_download_the_command_that_adds_it_is_named() -> None:
+    with pytest.raises(UserError, match="bench data add customconcept101 PATH"):
+        load_suite("customconcept101")
+    assert "customconcept101@1" not in {suite.key for suite in list_suites()}
+    lines = {line["name"]: line for line in LISTS["suites"]()}
+    away = lines["customconcept101@1"]
+    assert (away["subjects"], away["prompts"], away["data"]) == ("101", "2020", "data not here")
+    assert lines["mini@1"]["data"] == "data here"
+
+
+def test_a_checkout_of_customconcept101_becomes_the_suite(concepts: Path) -> None:
+    assert add_official("customconcept101@1", concepts).ok
+    suite = load_suite("customconcept101")
+    subject = suite.subjects[0]
+    assert (len(suite.subjects), len(suite.images)) == (101, 202)
+    assert prompts_for(suite, subject)[0] == "{} at 0." and len(prompts_for(suite, subject)) == 20
+    assert sum(subject.live for subject in suite.subjects) == 11
+    assert load_protocol(suite).input_references[subject.directory] == "00"
+    assert open_reference(suite, subject, "01").size == (8, 8)
+    assert suite in list_suites()
+
+
+def test_captions_beside_images_become_dreambench_plus(captioned: Path) -> None:
+    assert add_official("dreambench-plus@1", captioned).ok
+    suite = load_suite("dreambench-plus")
+    assert suite.subjects[0].directory == "live_subject_animal_00_cup" and suite.subjects[0].live
+    assert sum(subject.live for subject in suite.subjects) == 50
+    assert {len(prompts_for(suite, subject)) for subject in suite.subjects} == {9}
+    assert load_protocol(suite).seeds == 1
+
+
+def test_an_archive_that_is_not_the_published_one_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as stored:
+        stored.writestr("data/captions/cup.txt", "cup")
+    with pytest.raises(UserError, match="is not the archive of dreambench-plus@1"):
+        add_official("dreambench-plus@1", tmp_path / "data.zip")
+
+
+def test_an_incomplete_download_is_refused(captioned: Path) -> None:
+    next((captioned / "captions/object").iterdir()).unlink()
+    with pytest.raises(UserError, match=r"150 subjects with 1350 prompts, but .* 149 with 1341"):
+        add_official("dreambench-plus@1", captioned)
+    assert not (home() / "data/dreambench-plus").exists()
+
+
+def test_photographs_that_were_not_unpacked_are_asked_for(concepts: Path) -> None:
+    folder = concepts / "customconcept101/benchmark_dataset/pet_3"
+    folder.rename(concepts / "elsewhere")
+    with pytest.raises(UserError, match="no photographs of pet_3 in"):
+        add_official("customconcept101@1", concepts)
+
+
+def test_a_photograph_that_is_none_is_named(concepts: Path) -> None:
+    (concepts / "customconcept101/benchmark_dataset/pet_3/a.jpg").write_text("<html>")
+    with pytest.raises(UserError, match=r"pet_3/a\.jpg cannot be read"):
+        add_official("customconcept101@1", concepts)
+
+
+def test_what_was_recorded_holds_later(concepts: Path) -> None:
+    add_official("customconcept101@1", concepts)
+    (home() / "data/customconcept101/pet_3/00").write_bytes(b"spoilt")
+    assert verify(load_suite("customconcept101")).altered == ("pet_3/00",)
+    photograph(concepts / "customconcept101/benchmark_dataset/pet_3/a.jpg", 200)
+    with pytest.raises(UserError, match="not the customconcept101@1 that was added before"):
+        add_official("customconcept101@1", concepts)
+
+
+def test_a_bare_name_is_enough_to_bring_one() -> None:
+    assert suites.named_download("dreambench-plus") == "dreambench-plus@1"
+    assert suites.named_download("dreambench") is None
