@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,20 +23,24 @@ Listing = list[dict[str, str]]
 
 
 def _registered(kind: Kind) -> Listing:
+    named = sorted(registry.names(kind).items())
+    modules = Counter(target.partition(":")[0] for _, target in named)
     return [
-        {"name": name, "what": _first_line(target), "target": target}
-        for name, target in sorted(registry.names(kind).items())
+        {"name": name, "what": _first_line(target, modules), "target": target}
+        for name, target in named
     ]
 
 
-def _first_line(target: str) -> str:
-    """The first docstring line of a module, read from its source."""
-    module = target.partition(":")[0]
+def _first_line(target: str, modules: Counter[str]) -> str:
+    """The first docstring line of a module, or of the class where it holds several; from source."""
+    module, _, attribute = target.partition(":")
     spec = find_spec(module)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return f"from {module}"
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    return (ast.get_docstring(tree) or f"from {module}").splitlines()[0]
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    told = classes.get(attribute, tree) if modules[module] > 1 else tree
+    return (ast.get_docstring(told) or f"from {module}").splitlines()[0]
 
 
 def _suites() -> Listing:

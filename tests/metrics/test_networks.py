@@ -13,7 +13,7 @@ from bench.api import Precision
 from bench.metrics.encoders import NetworkEncoder
 from bench.metrics.networks import Runner, Towers, exactly
 from bench.metrics.preparation import GREY
-from bench.metrics.similarity import directions, cosines, embed
+from bench.metrics.similarity import cosines, directions, embed
 from tests.networks import picture, small_encoder
 
 IMAGES = [picture((40, 32), seed) for seed in range(7)]
