@@ -33,7 +33,7 @@ def read(name: str, folder: Path) -> list[Concept]:
     """The concepts in an official download. UserError where one is incomplete."""
     try:
         concepts = READERS[name](folder)
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (LookupError, TypeError, ValueError, OSError) as error:
         raise UserError(
             f"The official download in {folder} cannot be read ({type(error).__name__}: {error}); "
             "nothing was added: get it again."
@@ -50,7 +50,7 @@ def read(name: str, folder: Path) -> list[Concept]:
 def write(concepts: list[Concept], folder: Path) -> None:
     """Tables of subjects, prompts and images as a suite has them, and the photographs beside them.
 
-    Photographs are numbered in the order of their names. Unreadable for one that is no image.
+    Photographs are numbered in their order. Unreadable for one that is no image.
     """
     subjects = ["directory\tclass_noun\tdescriptive_name\tlive"]
     prompts, images = ["directory\ttemplate"], ["path\tsha256\tbytes"]
@@ -83,6 +83,35 @@ def _customconcept101(folder: Path) -> list[Concept]:
         )
         for row in rows
     ]
+
+
+def _customconcept101_multi(folder: Path) -> list[Concept]:
+    """The same checkout: a subject for every pair of concepts that are asked for together."""
+    listed = _first(folder.rglob("dataset_multiconcept.json"), folder, "dataset_multiconcept.json")
+    rows = json.loads(listed.read_text(encoding="utf-8"))
+    return [_pair(listed.parent, *row) for row in rows]
+
+
+def _pair(
+    root: Path, first: dict[str, str], second: dict[str, str], composed: dict[str, str]
+) -> Concept:
+    """Both nouns are put into the prompts here, since a template has room for one name."""
+    nouns = first["class_prompt"], second["class_prompt"]
+    places = [Path(concept["instance_data_dir"]).name for concept in (first, second)]
+    templates = _lines(root / "prompts" / Path(composed["prompt_filename_compose"]).name)
+    photographs = [_photographs(root, place) for place in places]
+    return Concept(
+        directory="+".join(map(_safe, places)),
+        noun=" and ".join(nouns),
+        live=any(place.startswith("pet_") for place in places),
+        prompts=tuple(_escaped(template.format(*nouns)) for template in templates),
+        photographs=() if () in photographs else (*photographs[0], *photographs[1]),
+    )
+
+
+def _escaped(text: str) -> str:
+    """The template that becomes this text whatever the name is."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _photographs(root: Path, stated: str) -> tuple[Path, ...]:
@@ -137,5 +166,6 @@ def _lines(path: Path) -> tuple[str, ...]:
 
 READERS: dict[str, Callable[[Path], list[Concept]]] = {
     "customconcept101": _customconcept101,
+    "customconcept101-multi": _customconcept101_multi,
     "dreambench-plus": _dreambench_plus,
 }

@@ -1,19 +1,31 @@
 """Suites that cannot be shipped are read from the official download, and then held to it."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from bench import suites
 from bench.data import add_official, verify
 from bench.errors import UserError
+from bench.lint import lint
 from bench.listing import LISTS
 from bench.paths import home
+from bench.plan import make_cases
 from bench.protocols import load_protocol
-from bench.suites import list_suites, load_suite, open_reference, prompts_for
+from bench.suites import list_suites, load_suite, open_reference, prompts_for, read_table
+
+PUBLISHED = Path(__file__).parents[1] / "../shared/data/customconcept101"
+CONCEPTS = ("concept1", "concept2")
+READ = [
+    ("customconcept101@1", "concepts"),
+    ("customconcept101-multi@1", "pairs"),
+    ("dreambench-plus@1", "captioned"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +93,71 @@ def test_a_checkout_of_customconcept101_becomes_the_suite(concepts: Path) -> Non
     assert load_protocol(suite).input_references[subject.directory] == "00"
     assert open_reference(suite, subject, "01").size == (8, 8)
     assert suite in list_suites()
+
+
+@pytest.fixture
+def pairs(concepts: Path) -> Path:
+    """The same checkout with 101 made-up pairs, twelve prompts each."""
+    root = concepts / "customconcept101"
+    lines = ["the {1} on {0}. \n", "{1}, {{braced}}\n"] * 6
+    (root / "prompts/thing_thing.txt").write_text("".join(lines))
+    singles = json.loads((root / "dataset.json").read_text())
+    composed = {"prompt_filename_compose": "prompts/thing_thing.txt"}
+    rows = [
+        [singles[k], {**singles[k - 50], "class_prompt": "odd {thing}"}, composed]
+        for k in range(101)
+    ]
+    (root / "dataset_multiconcept.json").write_text(json.dumps(rows))
+    return concepts
+
+
+def test_a_pair_of_concepts_is_a_subject_with_both_names_in_its_prompts(pairs: Path) -> None:
+    assert add_official("customconcept101-multi@1", pairs).ok
+    suite = load_suite("customconcept101-multi")
+    subject = suite.subjects[60]
+    assert (subject.directory, subject.live) == ("things_60+pet_10", True)
+    assert sum(pair.live for pair in suite.subjects) == 22
+    assert subject.references == ("00", "01", "02", "03")
+    reds = [np.asarray(open_reference(suite, subject, file))[0, 0, 0] for file in ("00", "03")]
+    assert reds == pytest.approx([60, 10], abs=2)
+    headline = load_protocol(suite)
+    asked = make_cases(suite, headline, (subject,), headline.seeds)
+    assert {case.prompt for case in asked} == {"the odd {thing} on thing.", "odd {thing}, {braced}"}
+    assert len(asked) == 12 * headline.seeds
+
+
+def test_the_photographs_of_both_concepts_are_needed(pairs: Path) -> None:
+    (pairs / "customconcept101/benchmark_dataset/pet_3").rename(pairs / "elsewhere")
+    with pytest.raises(UserError, match=r"no photographs of pet_3\+things_54, things_53\+pet_3 in"):
+        add_official("customconcept101-multi@1", pairs)
+
+
+def test_prompts_of_a_pair_with_room_for_a_third_are_refused(pairs: Path) -> None:
+    (pairs / "customconcept101/prompts/thing_thing.txt").write_text("{0}, {1} and {2}")
+    with pytest.raises(UserError, match=r"cannot be read \(IndexError"):
+        add_official("customconcept101-multi@1", pairs)
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published data are not here")
+def test_the_published_pairs_and_prompts_are_read(tmp_path: Path) -> None:
+    root = tmp_path / "customconcept101"
+    shutil.copytree(PUBLISHED, root)
+    for concept in {row[n] for row in read_table(root / "multiconcept.tsv") for n in CONCEPTS}:
+        photograph(root / "benchmark_dataset" / concept / "0.png", 0)
+    add_official("customconcept101-multi@1", root)
+    suite = load_suite("customconcept101-multi")
+    cases = make_cases(suite, load_protocol(suite), suite.subjects, 1)
+    assert [(case.subject, case.prompt) for case in cases] == [
+        (f"{row['concept1']}+{row['concept2']}", row["text_class"])
+        for row in read_table(root / "prompts_multi_full.tsv")
+    ]
+
+
+@pytest.mark.parametrize(("key", "made"), READ)
+def test_headlines_leave_nothing_open(key: str, made: str, request: pytest.FixtureRequest) -> None:
+    add_official(key, request.getfixturevalue(made))
+    suite = load_suite(key)
+    assert [finding.line for finding in lint(suite, load_protocol(suite))] == []
 
 
 def test_captions_beside_images_become_dreambench_plus(captioned: Path) -> None:
