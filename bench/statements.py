@@ -12,7 +12,7 @@ from bench.suites import Suite, prompts_for
 
 NAMES = {"class_noun": "class noun", "descriptive_name": "descriptive name"}
 TEXTS = {
-    "prompt": "the prompt as asked",
+    "prompt": "the prompt as asked, with the {name}",
     "class_noun": "the prompt with the class noun as the name",
     "template": "the template with its {} left in",
 }
@@ -161,12 +161,17 @@ def _drawing(protocol: Protocol) -> Iterator[Statement]:
 def _scoring(protocol: Protocol) -> Iterator[Statement]:
     if protocol.fixed_references is not None:
         yield _photographs("fixed_reference", protocol.fixed_references)
-    yield Statement(field="scored_text", words=TEXTS[protocol.scored_text])
+    yield Statement(field="scored_text", words=_scored_text(protocol))
     means = {"images": "over images", "subjects": "over subjects of the means over their images"}
     yield Statement(field="average", words=means[protocol.average])
     yield Statement(field="reported", words=protocol.reported)
     yield Statement(field="mini_weights", words="yes" if protocol.mini_weights else "no")
     yield Statement(field="metrics", words=", ".join(spec.key for spec in protocol.metrics))
+
+
+def _scored_text(protocol: Protocol) -> str:
+    # Not str.format: a template's own braces stay.
+    return TEXTS[protocol.scored_text].replace("{name}", NAMES[protocol.name_in_prompt])
 
 
 def _of_metric(suite: Suite, protocol: Protocol, spec: MetricSpec) -> Iterator[Statement]:

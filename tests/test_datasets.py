@@ -15,6 +15,7 @@ from bench.plan import Request, make_cases, make_plan
 from bench.protocols import Protocol, list_protocols, load_protocol
 from bench.score import select
 from bench.suites import Suite, load_suite, prompts_for, read_table, suite_folder
+from tests.stand_ins import stand_in
 
 SHARED = Path(__file__).parents[1] / "../shared/data"
 needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="the published data are not here")
@@ -23,6 +24,7 @@ NEW = [
     ("dreambench", "dreambench-plus-scorer"),
     ("dreambench", "kosmos-g"),
     ("dreambench", "rpo"),
+    ("dreambench", "sfo"),
     ("imagenhub-generation", "headline"),
     ("imagenhub-generation", "siso"),
     ("partiprompts", "headline"),
@@ -197,6 +199,13 @@ def test_every_field_of_a_protocol_has_a_source_or_a_reason(suite: str, protocol
         if finding.rule not in ("literal-template")
     ]
     assert open_fields == []
+
+
+@pytest.mark.parametrize("name", ["customconcept101", "dreambench-plus"])
+def test_protocols_of_a_download_leave_nothing_open(name: str, tmp_path: Path) -> None:
+    suite = stand_in(name, tmp_path)
+    found = [finding.line for one in list_protocols(suite) for finding in lint(suite, one)]
+    assert found == []
 
 
 def test_protocols_named_here_are_all_that_state_something() -> None:

@@ -45,11 +45,16 @@ def test_a_protocol_is_shown_line_by_line() -> None:
     assert "dino-vits16" in run("show", "dreambench/headline").stdout
 
 
-def test_a_difference_is_one_row() -> None:
+def test_every_difference_is_one_row() -> None:
     told = document("diff", "dreambench/headline@1", "dreambench/class-noun@1")
     assert (told["a"], told["b"]) == ("dreambench@1/headline@1", "dreambench@1/class-noun@1")
     assert [(row["field"], row["a"], row["b"]) for row in told["differences"]] == [
-        ("name_in_prompt", "descriptive name", "class noun")
+        ("name_in_prompt", "descriptive name", "class noun"),
+        (
+            "scored_text",
+            "the prompt as asked, with the descriptive name",
+            "the prompt as asked, with the class noun",
+        ),
     ]
     assert "class noun" in run("diff", "headline", "class-noun", "--suite", "dreambench").stdout
 

@@ -1,6 +1,7 @@
 """What differs between two protocols."""
 
 from itertools import combinations_with_replacement
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,10 +9,26 @@ import pytest
 from bench.protocol_diff import Asked, Difference, differences
 from bench.protocols import MetricSpec, Protocol, list_protocols, load_protocol
 from bench.suites import Suite, list_suites, load_suite
+from tests.stand_ins import stand_in
 
 SHIPPED = [(suite, protocol) for suite in list_suites() for protocol in list_protocols(suite)]
 
 PAIRS = [(a, b) for a, b in combinations_with_replacement(SHIPPED, 2) if a[1].suite == b[1].suite]
+
+NAMED = {
+    "name_in_prompt": ("descriptive name", "class noun"),
+    "scored_text": (
+        "the prompt as asked, with the descriptive name",
+        "the prompt as asked, with the class noun",
+    ),
+}
+ONE = ("all photographs of the subject", "the one photograph given to the method")
+KOSMOS_G = {
+    **NAMED,
+    "dino.references": ONE,
+    "clip_i.references": ONE,
+    "reported": ("raw", "x 100, mean not below 0"),
+}
 
 
 def named(asked: Asked) -> str:
@@ -34,7 +51,7 @@ def told(suite: Suite, a: Protocol, b: Protocol) -> dict[str, tuple[str | None, 
 
 def test_the_name_in_the_prompt(suite: Suite, headline: Protocol) -> None:
     other = load_protocol(suite, "class-noun@1")
-    assert told(suite, headline, other) == {"name_in_prompt": ("descriptive name", "class noun")}
+    assert told(suite, headline, other) == NAMED
 
 
 @pytest.mark.parametrize(
@@ -43,7 +60,7 @@ def test_the_name_in_the_prompt(suite: Suite, headline: Protocol) -> None:
         ({"seeds": 1}, {"seeds": ("4 per prompt", "1 per prompt")}),
         (
             {"scored_text": "template"},
-            {"scored_text": ("the prompt as asked", "the template with its {} left in")},
+            {"scored_text": (NAMED["scored_text"][0], "the template with its {} left in")},
         ),
         (
             {"average": "subjects"},
@@ -188,16 +205,45 @@ def test_nothing_differs_from_itself_and_sides_may_be_swapped(a: Asked, b: Asked
 def test_kosmos_g_names_counts_and_reports_otherwise_than_the_headline(
     suite: Suite, headline: Protocol
 ) -> None:
-    references = ("all photographs of the subject", "the one photograph given to the method")
     assert told(suite, headline, load_protocol(suite, "kosmos-g@1")) == {
-        "name_in_prompt": ("descriptive name", "class noun"),
-        "dino.references": references,
-        "clip_i.references": references,
-        "reported": ("raw", "x 100, mean not below 0"),
+        **KOSMOS_G,
         "sampling.steps": (None, "100"),
         "sampling.guidance": (None, "7.5"),
         "sampling.seed": (None, "0"),
     }
+
+
+def test_sfo_and_kosmos_g_differ_in_all_that_is_known_of_the_two(suite: Suite) -> None:
+    sfo, kosmos_g = load_protocol(suite, "sfo@1"), load_protocol(suite, "kosmos-g@1")
+    assert told(suite, sfo, kosmos_g) == {
+        **KOSMOS_G,
+        "sampling.steps": ("28", "100"),
+        "sampling.guidance": ("3.5", "7.5"),
+        "sampling.seed": ("four different ones, not stated", "0"),
+    }
+
+
+def test_beside_sfos_side_stands_what_the_paper_says_and_what_it_leaves_open(suite: Suite) -> None:
+    sfo, kosmos_g = load_protocol(suite, "sfo@1"), load_protocol(suite, "kosmos-g@1")
+    rests = {one.field: one.ground_a or "" for one in differences((suite, sfo), (suite, kosmos_g))}
+    assert "Sec. D.3" in rests["name_in_prompt"] and "Sec. 4.1" in rests["sampling.steps"]
+    assert rests["dino.references"].startswith("choice: the paper says the reference image")
+
+
+def test_sfo_asks_and_scores_as_the_headline_and_says_how_it_draws(
+    suite: Suite, headline: Protocol
+) -> None:
+    found = told(suite, headline, load_protocol(suite, "sfo@1"))
+    assert set(found) == {"sampling.steps", "sampling.guidance", "sampling.seed"}
+
+
+def test_the_official_text_score_of_customconcept101_is_not_sfos(tmp_path: Path) -> None:
+    concepts = stand_in("customconcept101", tmp_path)
+    official, sfo = load_protocol(concepts, "official@1"), load_protocol(concepts, "sfo@1")
+    found = told(concepts, official, sfo)
+    assert found["seeds"] == ("5 per prompt", "4 per prompt")
+    assert found["metrics"] == ("dino, clip_i, clip_score_bare", "dino, clip_i, clip_t")
+    assert found["clip_i.precision"] == ("fp16", "fp32")
 
 
 def test_rpo_and_the_scorer_of_dreambench_plus_see_through_other_encoders(suite: Suite) -> None:

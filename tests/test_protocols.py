@@ -8,6 +8,7 @@ import pytest
 from bench.errors import UserError
 from bench.protocols import MetricSpec, Protocol, list_protocols, load_protocol, read_protocol
 from bench.suites import Suite, list_suites, load_suite, suite_folder
+from tests.stand_ins import stand_in
 
 UNO = Path(__file__).parents[1] / "../shared/data/dreambench/uno_single_reference.tsv"
 
@@ -31,6 +32,7 @@ GOLDEN = {
         "23e7c481a4bf2f3c1f991bf8bdabb6afcd38f2eac76b2f77c4af6907681c925e"
     ),
     ("dreambench@1", "rpo@1"): ("68e2e41de45ef825cf1bb4839091026f1af3711fe5c8e261ce87c7f644408b02"),
+    ("dreambench@1", "sfo@1"): ("9b2783467ba72076e5d3c2eca934314f5c0becac96c99707d5bf6ddaf5415347"),
     ("imagenhub-generation@1", "headline@1"): (
         "3d91073cc0b58bfcfba714a0649f68b3f5f74fe96af68d5924d7fb80d6f75a5a"
     ),
@@ -50,6 +52,26 @@ GOLDEN = {
     ("vico@1", "headline@1"): ("182f4125b70aa7d5464ede0db0e0507f8390ddb04840d1b7b10b2fd28e9c28ba"),
 }
 
+OF_STAND_INS = {
+    (
+        "customconcept101",
+        "headline@1",
+    ): "7a18b3447f18ba904995b3480ab48f406725b803502ab9b5502013dee539896a",
+    (
+        "customconcept101",
+        "official@1",
+    ): "cd8fa92bde62e485c32bd1d28a9c2601443f6eb5d8d89ccc2d44f7d95fd2f0d1",
+    (
+        "customconcept101",
+        "sfo@1",
+    ): "f93eed9f075a8f3aee49957a61258f77dfbc69c9a87e74f33a7e0599c8ccce1f",
+    (
+        "dreambench-plus",
+        "headline@1",
+    ): "a0cfef53d69c2d73bda8d53751abefa216540db9e2b1fcd52e83bbf2232fc8d3",
+}
+"""A protocol's identity names the subjects, so one that is downloaded has to be stood in for."""
+
 
 @pytest.fixture
 def dreambench() -> Suite:
@@ -57,7 +79,8 @@ def dreambench() -> Suite:
 
 
 def all_protocols() -> list[tuple[Suite, Protocol]]:
-    return [(suite, protocol) for suite in list_suites() for protocol in list_protocols(suite)]
+    shipped = [suite for suite in list_suites() if suite.source != "download"]
+    return [(suite, protocol) for suite in shipped for protocol in list_protocols(suite)]
 
 
 def metrics_of(protocol: Protocol) -> list[tuple[str, str]]:
@@ -66,6 +89,17 @@ def metrics_of(protocol: Protocol) -> list[tuple[str, str]]:
 
 def test_the_protocols_are_the_ones_that_were_frozen() -> None:
     assert {(p.suite, p.key): p.identity for _, p in all_protocols()} == GOLDEN
+
+
+@pytest.mark.parametrize("name", sorted({suite for suite, _ in OF_STAND_INS}))
+def test_the_protocols_of_a_download_are_the_ones_that_were_frozen(
+    name: str, tmp_path: Path
+) -> None:
+    frozen = {
+        protocol: digest for (suite, protocol), digest in OF_STAND_INS.items() if suite == name
+    }
+    found = list_protocols(stand_in(name, tmp_path))
+    assert {protocol.key: protocol.identity for protocol in found} == frozen
 
 
 def test_without_a_name_the_headline_protocol_is_meant(dreambench: Suite) -> None:
