@@ -54,6 +54,18 @@ def unpacked(archive: Path, wanted: Wanted, beside: Path | None = None) -> Itera
         yield Path(folder)
 
 
+@contextmanager
+def as_folder(path: Path, wanted: Wanted) -> Iterator[Path]:
+    """The folder itself, or what is wanted of an archive for as long as it is looked at."""
+    if path.is_dir():
+        yield path
+    elif is_archive(path):
+        with unpacked(path, wanted) as folder:
+            yield folder
+    else:
+        raise UserError(f"{path} is neither a folder nor an archive; name one with the images.")
+
+
 def unpack(archive: Path, folder: Path, wanted: Wanted) -> None:
     """Write the members that are ``wanted`` by name into a folder. UserError as ``unpacked``."""
     room = min(BYTES, max(SMALL, SWELLING * archive.stat().st_size))

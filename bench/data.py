@@ -5,30 +5,18 @@ They are kept in ``home()/data/<suite>/``, whole or not at all.
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import official
 from bench.api import Frozen, Progress, silent
-from bench.archives import Wanted, is_archive, unpacked
+from bench.archives import as_folder, unpacked
 from bench.download import Unreachable, download
 from bench.errors import UserError
-from bench.identity import file_digest
 from bench.layouts import is_member_of, locate, refuse_parquet
-from bench.paths import datasets_folder, home
 from bench.pictures import Unreadable, describe
-from bench.suites import (
-    Download,
-    Suite,
-    image_folder,
-    is_file_of,
-    list_downloads,
-    load_suite,
-    parse_suite,
-    prompts_for,
-)
+from bench.suites import Suite, image_folder, is_file_of
 
 ARCHIVES = {
     "dreambench": "https://github.com/google/dreambooth/archive/"
@@ -60,6 +48,8 @@ class Report(Frozen):
         """The report in one sentence."""
         if self.folder is None:
             return f"{self.suite} draws its images itself and needs no data."
+        if not self.expected:
+            return f"{self.suite} has no images, only prompts, and needs no data."
         if self.ok:
             return f"All {self.expected} images of {self.suite} are in {self.folder}, unaltered."
         parts = (_some(self.missing, "missing"), _some(self.altered, "altered"))
@@ -84,7 +74,7 @@ def add(suite: Suite, path: Path, progress: Progress = silent) -> Report:
     if not path.exists():
         raise UserError(f"There is no folder or archive {path}; name the one with the images.")
     refuse_parquet(suite, path)
-    with _readable(suite), _as_folder(path, partial(is_member_of, suite)) as folder:
+    with _readable(suite), as_folder(path, partial(is_member_of, suite)) as folder:
         files = locate(suite, folder)
         report = _check(suite, path, progress, files)
         _demand(suite, report, files)
@@ -94,53 +84,6 @@ def add(suite: Suite, path: Path, progress: Progress = silent) -> Report:
             for image in suite.images:
                 shutil.copyfile(files[image.path], _place(staged, image.path))
             return _install(suite, staged)
-
-
-def add_official(key: str, path: Path) -> Report:
-    """Read a suite from its official download, and hold all later ones to what it held.
-
-    UserError, and nothing added, unless it has the subjects and prompts that are known of it.
-    """
-    known = list_downloads()[key]
-    if not path.exists():
-        raise UserError(f"There is no folder or archive {path}; download {known.url}.")
-    if known.sha256 and path.is_file() and file_digest(path) != known.sha256:
-        raise UserError(f"{path} is not the archive of {key}; download {known.url} again.")
-    name, _, version = key.partition("@")
-    target = home() / "data" / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=target.parent, prefix=f".{name}-") as place:
-        staged = Path(place) / "tables"
-        staged.mkdir()
-        with _as_folder(path, official.is_wanted) as folder:
-            official.write(official.read(name, folder), staged)
-        suite = parse_suite(datasets_folder() / name / version, staged)
-        _demand_counts(suite, known)
-        _demand_same(suite, target)
-        (staged / "digest.txt").write_text(suite.identity + "\n")
-        if target.exists():
-            target.rename(Path(place) / "replaced")
-        staged.rename(target)
-    return verify(load_suite(key))
-
-
-def _demand_counts(suite: Suite, known: Download) -> None:
-    prompts = sum(len(prompts_for(suite, subject)) for subject in suite.subjects)
-    if (len(suite.subjects), prompts) != (known.subjects, known.prompts):
-        raise UserError(
-            f"{suite.key} has {known.subjects} subjects with {known.prompts} prompts, but what was "
-            f"named has {len(suite.subjects)} with {prompts}; nothing was added: get the whole of "
-            f"{known.url}."
-        )
-
-
-def _demand_same(suite: Suite, target: Path) -> None:
-    recorded = target / "digest.txt"
-    if recorded.is_file() and recorded.read_text().strip() != suite.identity:
-        raise UserError(
-            f"This is not the {suite.key} that was added before; nothing was added: remove "
-            f"{target} if you mean to start anew with this one."
-        )
 
 
 def fetch(suite: Suite, progress: Progress = silent, url: str | None = None) -> Report:
@@ -155,7 +98,7 @@ def fetch(suite: Suite, progress: Progress = silent, url: str | None = None) -> 
     with _readable(suite):
         part = image_folder(suite).with_name(f".{_owner(suite)}.part")
         part.parent.mkdir(parents=True, exist_ok=True)
-        _download(suite, place, part, progress)
+        download_archive(suite.key, place, part, progress)
         try:
             with unpacked(part, partial(is_member_of, suite), part.parent) as folder:
                 return add(suite, folder, progress)
@@ -176,18 +119,6 @@ def terms(suite: Suite) -> str:
 
 def _owner(suite: Suite) -> str:
     return image_folder(suite).name
-
-
-@contextmanager
-def _as_folder(path: Path, wanted: Wanted) -> Iterator[Path]:
-    """The folder itself, or what is wanted of an archive for as long as it is looked at."""
-    with ExitStack() as stack:
-        if path.is_dir():
-            yield path
-        elif is_archive(path):
-            yield stack.enter_context(unpacked(path, wanted))
-        else:
-            raise UserError(f"{path} is neither a folder nor an archive; name one with the images.")
 
 
 def _check(
@@ -282,16 +213,13 @@ def _install(suite: Suite, staged: Path) -> Report:
     return verify(suite)
 
 
-def _download(suite: Suite, url: str, archive: Path, progress: Progress) -> None:
+def download_archive(key: str, url: str, archive: Path, progress: Progress) -> None:
+    """Fill ``archive``, after what an earlier try left in it; UserError where no more comes."""
     try:
-        download(url, archive, partial(progress, f"downloading {suite.key}"))
+        download(url, archive, partial(progress, f"downloading {key}"))
     except Unreachable as error:
-        what = f"cannot be downloaded from {url} ({error})"
-        raise UserError(_refused(suite, url, what)) from error
-
-
-def _refused(suite: Suite, url: str, what: str) -> str:
-    return (
-        f"The images of {suite.key} {what}; nothing was added: download {url} where there is a "
-        f"network, and run 'bench data add {suite.name} PATH' with it, or fetch again to go on."
-    )
+        raise UserError(
+            f"The images of {key} cannot be downloaded from {url} ({error}); nothing was added: "
+            f"download {url} where there is a network, and run 'bench data add "
+            f"{key.partition('@')[0]} PATH' with it, or fetch again to go on."
+        ) from error

@@ -50,6 +50,8 @@ class Download(Frozen):
     """Of all subjects together."""
     sha256: str | None = None
     """Of the archive, where it is known."""
+    bytes: int | None = None
+    """Of the archive; None for a download that is more than one file."""
 
 
 class NotHere(UserError):
@@ -235,9 +237,11 @@ def parse_suite(specified: Path, folder: Path) -> Suite:
     download = stated.pop("download", None)
     if download and not folder.is_dir():
         name = specified.parent.name
+        fetched = f"run 'bench data fetch {name}', or " if "bytes" in download else ""
         raise NotHere(
-            f"{name}@{specified.name} is read from its official download, which is not here: get "
-            f"{download['url']} ({stated['licence']}) and run 'bench data add {name} PATH' with it."
+            f"{name}@{specified.name} is read from its official download, which is not here: "
+            f"{fetched}get {download['url']} ({stated['licence']}) and run 'bench data add {name} "
+            "PATH' with it."
         )
     images = tuple(ImageFile.model_validate(row) for row in read_table(folder / "images.tsv"))
     return Suite(

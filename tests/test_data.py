@@ -205,6 +205,12 @@ def test_drawn_suites_need_no_data_and_say_so(key: str, tmp_path: Path) -> None:
     assert not home().exists()
 
 
+def test_prompts_alone_need_no_data_and_say_so() -> None:
+    report = verify(load_suite("partiprompts"))
+    assert report.ok
+    assert report.sentence == "partiprompts@1 has no images, only prompts, and needs no data."
+
+
 def test_every_suite_of_files_has_an_official_place() -> None:
     own = {s.name for s in list_suites() if s.source == "files" and s.images and not s.images_of}
     assert own <= set(ARCHIVES)

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from bench import suites
-from bench.data import add_official, verify
+from bench.data import verify
+from bench.downloads import add as add_official
 from bench.errors import UserError
 from bench.lint import lint
 from bench.listing import LISTS

@@ -23,12 +23,12 @@ def add(
     ],
 ) -> None:
     """Check every file of a data set against its digest and keep a copy."""
-    from bench import data
+    from bench import data, downloads
     from bench.suites import load_suite, named_download
     from bench.terminal import progress_bars
 
     if key := named_download(suite):
-        report = data.add_official(key, path)
+        report = downloads.add(key, path)
     else:
         with progress_bars() as progress:
             report = data.add(load_suite(suite), path, progress)
@@ -38,6 +38,26 @@ def add(
 @app.command("fetch")
 def fetch(suite: SuiteName) -> None:
     """Download a data set from its official place, size and licence said first."""
+    from bench.suites import named_download
+
+    if key := named_download(suite):
+        _fetch_official(key)
+    else:
+        _fetch_images(suite)
+
+
+def _fetch_official(key: str) -> None:
+    from bench import downloads
+    from bench.terminal import progress_bars
+
+    if (held := downloads.held(key)) is None or not held.ok:
+        say(downloads.terms(key))
+    with progress_bars() as progress:
+        report = downloads.fetch(key, progress)
+    say(report.sentence)
+
+
+def _fetch_images(suite: str) -> None:
     from bench import data
     from bench.suites import load_suite
     from bench.terminal import progress_bars
