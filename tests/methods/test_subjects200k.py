@@ -1,6 +1,7 @@
 """Subjects200K from parquet files: what is kept, which side is the reference, what is missing."""
 
 import io
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 from PIL import Image
 
 from bench.errors import UserError
+from bench.methods import subjects200k
 from bench.methods.corpora import load_corpus
 from bench.methods.subjects200k import Subjects200K, whiteness
+from bench.paths import datasets_folder
 
 GOOD = {"compositeStructure": 5, "objectConsistency": 5, "imageQuality": 5}
 WHITE, FOREST = (250, 250, 250), (20, 90, 30)
@@ -162,3 +165,42 @@ def test_whiteness_looks_at_the_border_alone() -> None:
     assert whiteness(image) == 1.0
     image.paste((0, 0, 0), (0, 0, 8, 1))
     assert whiteness(image) < 0.8
+
+
+@pytest.fixture
+def stated() -> dict[str, Any]:
+    return tomllib.loads((datasets_folder() / "subjects200k/1/corpus.toml").read_text())
+
+
+def test_what_is_read_is_what_is_stated_of_the_data_set(stated: dict[str, Any]) -> None:
+    assert stated["hub_id"] == subjects200k.HUB_ID
+    assert tuple(stated["collections"]) == subjects200k.COLLECTIONS
+    assert stated["filter"]["least"] == subjects200k.LEAST
+    assert tuple(stated["filter"]["ratings"]) == subjects200k.QUALITIES
+    assert tuple(stated["crops"]["left"]) == subjects200k.LEFT
+    assert tuple(stated["crops"]["right"]) == subjects200k.RIGHT
+
+
+def test_the_good_pairs_are_those_that_the_official_filter_leaves(stated: dict[str, Any]) -> None:
+    counts = stated["collections"].values()
+    assert sum(count["pairs"] for count in counts) == 206_236
+    assert sum(count["good"] for count in counts) == 119_967
+
+
+def test_a_side_goes_with_the_description_that_is_stated(
+    shard: Callable[..., Path], stated: dict[str, Any]
+) -> None:
+    rows = [row(image=composite(WHITE, FOREST)), row(image=composite(FOREST, WHITE))]
+    texts = rows[0]["description"]
+    targets = [texts[stated["direction"][side]] for side in ("right", "left")]
+    assert [triplet.prompt for triplet in Subjects200K([shard(rows)])] == targets
+
+
+def test_a_corpus_reads_the_collections_that_are_stated(
+    shard: Callable[..., Path], stated: dict[str, Any]
+) -> None:
+    shard([row(item=name, collection=name) for name in (*stated["collections"], "collection_3")])
+    for name, collections in stated["corpora"].items():
+        corpus = load_corpus(name)
+        assert isinstance(corpus, Subjects200K)
+        assert [description["item"] for *_, description in corpus.pairs] == collections
