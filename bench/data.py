@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from bench.api import Frozen, Progress, silent
 from bench.archives import as_folder, unpacked
 from bench.download import Unreachable, download
+from bench.editing import source_folder
 from bench.errors import UserError
 from bench.layouts import is_member_of, locate, refuse_parquet
 from bench.pictures import Unreadable, describe
@@ -61,7 +62,24 @@ def verify(suite: Suite, progress: Progress = silent) -> Report:
     """Check every image file on this machine against its digest."""
     if suite.source == "mini":
         return Report(suite=suite.key, folder=None, expected=0)
-    return _check(suite, image_folder(suite), progress)
+    report = _check(suite, image_folder(suite), progress)
+    return _with_sources(suite, report) if suite.sources else report
+
+
+def _with_sources(suite: Suite, report: Report) -> Report:
+    """The images to be edited are looked at too; their paths begin with the suite's name."""
+    folder = source_folder(suite)
+    images = [image for images in (suite.sources or {}).values() for image in images]
+    there = [image for image in images if (folder / image.path).is_file()]
+    altered = [image for image in there if not is_file_of(image.sha256, folder / image.path)]
+    missing = [image for image in images if image not in there]
+    return Report(
+        suite=report.suite,
+        folder=f"{report.folder} and {folder}",
+        expected=report.expected + len(images),
+        missing=(*report.missing, *(f"{suite.name}/{image.path}" for image in missing)),
+        altered=(*report.altered, *(f"{suite.name}/{image.path}" for image in altered)),
+    )
 
 
 def add(suite: Suite, path: Path, progress: Progress = silent) -> Report:

@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import official
+from bench import editing, official
 from bench.api import Progress, silent
 from bench.archives import as_folder
 from bench.data import Report, download_archive, verify
@@ -38,9 +38,13 @@ def add(key: str, path: Path) -> Report:
     with TemporaryDirectory(dir=target.parent, prefix=f".{name}-") as place:
         staged = Path(place) / "tables"
         staged.mkdir()
-        with as_folder(path, official.is_wanted) as folder:
-            official.write(official.read(name, folder), staged)
-        suite = parse_suite(datasets_folder() / name / version, staged)
+        specified = datasets_folder() / name / version
+        if known.table:
+            editing.write(path, specified, staged)
+        else:
+            with as_folder(path, official.is_wanted) as folder:
+                official.write(official.read(name, folder), staged)
+        suite = parse_suite(specified, staged)
         _demand_counts(suite, known)
         _demand_same(suite, target)
         (staged / "digest.txt").write_text(suite.identity + "\n")

@@ -51,7 +51,9 @@ class Download(Frozen):
     sha256: str | None = None
     """Of the archive, where it is known."""
     bytes: int | None = None
-    """Of the archive; None for a download that is more than one file."""
+    """Of the archive; None where it is unknown or more than one file."""
+    table: bool = False
+    """A table of images to be edited, and no more: the rest ships."""
 
 
 class NotHere(UserError):
@@ -64,7 +66,7 @@ class Suite(Later):
     Prompts are templates with one ``{}`` where the subject's name stands, or with none.
     """
 
-    later = frozenset({"prompts", "images_of"})
+    later = frozenset({"prompts", "images_of", "sources"})
 
     name: str
     version: int
@@ -83,6 +85,8 @@ class Suite(Later):
     """Subject to its own templates (``prompts.tsv``), where they are not those of its kind."""
     images_of: str | None = None
     """The suite whose image files these are, so that they are kept once."""
+    sources: dict[str, tuple[ImageFile, ...]] | None = None
+    """Subject to the images to be edited, one for each of its prompts, in a suite of edits."""
 
     @property
     def key(self) -> str:
@@ -253,7 +257,19 @@ def parse_suite(specified: Path, folder: Path) -> Suite:
         prompts_live=_lines(folder / "prompts_live.txt"),
         images=images,
         prompts=_own_prompts(folder / "prompts.tsv"),
+        sources=_sources(folder / "sources.tsv"),
     )
+
+
+def _sources(path: Path) -> dict[str, tuple[ImageFile, ...]] | None:
+    """In the order of prompts; a path is ``<subject>/<file>``."""
+    if not path.exists():
+        return None
+    sources: dict[str, tuple[ImageFile, ...]] = {}
+    for row in read_table(path):
+        subject = row["path"].partition("/")[0]
+        sources[subject] = (*sources.get(subject, ()), ImageFile.model_validate(row))
+    return sources
 
 
 def _own_prompts(path: Path) -> dict[str, tuple[str, ...]] | None:
