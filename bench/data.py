@@ -92,7 +92,10 @@ def add(suite: Suite, path: Path, progress: Progress = silent) -> Report:
     if not path.exists():
         raise UserError(f"There is no folder or archive {path}; name the one with the images.")
     refuse_parquet(suite, path)
-    with _readable(suite), as_folder(path, partial(is_member_of, suite)) as folder:
+    with (
+        copying(suite.key, image_folder(suite)),
+        as_folder(path, partial(is_member_of, suite)) as folder,
+    ):
         files = locate(suite, folder)
         report = _check(suite, path, progress, files)
         _demand(suite, report, files)
@@ -113,7 +116,7 @@ def fetch(suite: Suite, progress: Progress = silent, url: str | None = None) -> 
     if (present := verify(suite)).ok:
         return present
     place = url or ARCHIVES[_owner(suite)]
-    with _readable(suite):
+    with copying(suite.key, image_folder(suite)):
         part = image_folder(suite).with_name(f".{_owner(suite)}.part")
         part.parent.mkdir(parents=True, exist_ok=True)
         download_archive(suite.key, place, part, progress)
@@ -192,14 +195,13 @@ def _first_unreadable(paths: Iterator[Path]) -> str:
 
 
 @contextmanager
-def _readable(suite: Suite) -> Iterator[None]:
+def copying(key: str, place: Path) -> Iterator[None]:
     """A disk that cannot be read or written is the user's to mend."""
     try:
         yield
     except OSError as error:
         raise UserError(
-            f"The images of {suite.key} cannot be copied to {image_folder(suite)}: {error}; "
-            "nothing was added."
+            f"The images of {key} cannot be copied to {place}: {error}; nothing was added."
         ) from error
 
 

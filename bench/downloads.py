@@ -1,13 +1,14 @@
 """Suites that are read from their official download: add what the user has of one, or fetch it."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import editing, official
 from bench.api import Progress, silent
 from bench.archives import as_folder
-from bench.data import Report, download_archive, verify
+from bench.data import Report, copying, download_archive, verify
 from bench.errors import UserError
 from bench.identity import file_digest
 from bench.paths import datasets_folder, home
@@ -34,9 +35,8 @@ def add(key: str, path: Path) -> Report:
         raise UserError(f"{path} is not the archive of {key}; download {known.url} again.")
     name, _, version = key.partition("@")
     target = home() / "data" / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=target.parent, prefix=f".{name}-") as place:
-        staged = Path(place) / "tables"
+    with copying(key, target), _beside(target) as place:
+        staged = place / "tables"
         staged.mkdir()
         specified = datasets_folder() / name / version
         if known.table:
@@ -49,7 +49,7 @@ def add(key: str, path: Path) -> Report:
         _demand_same(suite, target)
         (staged / "digest.txt").write_text(suite.identity + "\n")
         if target.exists():
-            target.rename(Path(place) / "replaced")
+            target.rename(place / "replaced")
         staged.rename(target)
     return verify(load_suite(key))
 
@@ -64,8 +64,9 @@ def fetch(key: str, progress: Progress = silent, url: str | None = None) -> Repo
         return present
     place = url or _in_one_piece(key).url
     part = home() / "data" / f".{key.partition('@')[0]}.part"
-    part.parent.mkdir(parents=True, exist_ok=True)
-    download_archive(key, place, part, progress)
+    with copying(key, part.parent):
+        part.parent.mkdir(parents=True, exist_ok=True)
+        download_archive(key, place, part, progress)
     try:
         return add(key, part)
     except UserError as error:
@@ -98,6 +99,14 @@ def _in_one_piece(key: str) -> Download:
             f"({known.licence}) and run 'bench data add {key.partition('@')[0]} PATH' with it."
         )
     return known
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """An empty folder on the same file system, gone afterwards with all that is in it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
+        yield Path(folder)
 
 
 def _demand_counts(suite: Suite, known: Download) -> None:

@@ -3,12 +3,13 @@
 import hashlib
 import io
 import zipfile
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from bench import downloads
-from bench.downloads import fetch, held, terms
+from bench.downloads import add, fetch, held, terms
 from bench.errors import UserError
 from bench.paths import home
 from bench.suites import Download, list_downloads, load_suite
@@ -95,6 +96,17 @@ def test_another_archive_is_refused_and_not_kept(archive: bytes) -> None:
     ):
         fetch(KEY, url=f"{server.address}/data.zip")
     assert list((home() / "data").iterdir()) == []
+
+
+@pytest.mark.usefixtures("published")
+def test_a_home_that_is_no_folder_is_said_so(archive: bytes, tmp_path: Path) -> None:
+    home().rmdir()
+    home().write_text("a file")
+    (tmp_path / "data.zip").write_bytes(archive)
+    with pytest.raises(UserError, match=r"cannot be copied to .*; nothing was added"):
+        add(KEY, tmp_path / "data.zip")
+    with pytest.raises(UserError, match=r"cannot be copied to .*; nothing was added"):
+        fetch(KEY)
 
 
 def test_what_is_no_single_file_is_for_people_to_get() -> None:
