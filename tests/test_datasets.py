@@ -1,6 +1,7 @@
 """The suites that ship are the published ones: subjects, prompts, counts, and what is stated."""
 
 import hashlib
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from bench.errors import UserError
 from bench.identity import file_digest
 from bench.lint import lint
 from bench.plan import Request, make_cases, make_plan
-from bench.protocols import Protocol, list_protocols, load_protocol
+from bench.protocols import MetricSpec, Protocol, list_protocols, load_protocol
 from bench.score import select
+from bench.statements import NAMES, reads_text
 from bench.suites import Suite, load_suite, prompts_for, read_table, suite_folder
 from tests.stand_ins import stand_in
 
@@ -30,6 +32,13 @@ NEW = [
     ("partiprompts", "headline"),
     ("vico", "dreammatcher"),
     ("vico", "headline"),
+]
+
+DOWNLOADED = [
+    "customconcept101",
+    "customconcept101-multi",
+    "dreambench-plus",
+    "imagenhub-editing",
 ]
 
 
@@ -201,7 +210,7 @@ def test_every_field_of_a_protocol_has_a_source_or_a_reason(suite: str, protocol
     assert open_fields == []
 
 
-@pytest.mark.parametrize("name", ["customconcept101", "dreambench-plus"])
+@pytest.mark.parametrize("name", DOWNLOADED)
 def test_protocols_of_a_download_leave_nothing_open(name: str, tmp_path: Path) -> None:
     suite = stand_in(name, tmp_path)
     found = [finding.line for one in list_protocols(suite) for finding in lint(suite, one)]
@@ -232,3 +241,33 @@ def test_kosmos_g_differs_from_plain_class_nouns_in_the_photographs_that_count()
     assert [m.references for m in fixed.metrics[:2]] == ["input", "input"]
     assert fixed.input_references == plain.input_references
     assert fixed.reported == "x 100, mean not below 0"
+
+
+def columns(protocol: Protocol) -> tuple[str, ...]:
+    """A protocol as docs/suites.md tells it."""
+    seen = [spec for spec in protocol.metrics if spec.metric in ("dino", "clip_i")]
+    texts = [spec.key for spec in protocol.metrics if reads_text(spec)]
+    return (
+        f"`{protocol.suite.partition('@')[0]}/{protocol.key}`",
+        NAMES[protocol.name_in_prompt],
+        str(protocol.seeds),
+        ", ".join(dict.fromkeys(spec.references for spec in seen)),
+        ", ".join(_seen_through(spec) for spec in seen if spec.metric == "dino"),
+        ", ".join(_seen_through(spec) for spec in seen if spec.metric == "clip_i"),
+        ", ".join(texts) + " (`{}` left in)" * (protocol.scored_text == "template"),
+        protocol.reported,
+    )
+
+
+def _seen_through(spec: MetricSpec) -> str:
+    parts = (spec.encoder, spec.region.replace("whole", ""), spec.precision.replace("fp32", ""))
+    return " ".join(part for part in parts if part)
+
+
+def test_the_table_in_the_documentation_is_that_of_the_protocols(tmp_path: Path) -> None:
+    shipped = [load_suite(name) for name in ("dreambench", "vico", "imagenhub-generation")]
+    away = [stand_in(name, tmp_path) for name in DOWNLOADED]
+    told = (Path(__file__).parents[1] / "docs/suites.md").read_text(encoding="utf-8").splitlines()
+    protocols = [p for s in (*shipped, *away) for p in list_protocols(s) if not p.mini_weights]
+    expected = [f"| {' | '.join(columns(protocol))} |" for protocol in protocols]
+    assert [line for line in told if re.match(r"\| `[\w-]+/", line)] == expected

@@ -53,22 +53,18 @@ GOLDEN = {
 }
 
 OF_STAND_INS = {
-    (
-        "customconcept101",
-        "headline@1",
-    ): "7a18b3447f18ba904995b3480ab48f406725b803502ab9b5502013dee539896a",
-    (
-        "customconcept101",
-        "official@1",
-    ): "cd8fa92bde62e485c32bd1d28a9c2601443f6eb5d8d89ccc2d44f7d95fd2f0d1",
-    (
-        "customconcept101",
-        "sfo@1",
-    ): "f93eed9f075a8f3aee49957a61258f77dfbc69c9a87e74f33a7e0599c8ccce1f",
-    (
-        "dreambench-plus",
-        "headline@1",
-    ): "a0cfef53d69c2d73bda8d53751abefa216540db9e2b1fcd52e83bbf2232fc8d3",
+    ("customconcept101", "headline@1"): (
+        "7a18b3447f18ba904995b3480ab48f406725b803502ab9b5502013dee539896a"
+    ),
+    ("customconcept101", "official@1"): (
+        "cd8fa92bde62e485c32bd1d28a9c2601443f6eb5d8d89ccc2d44f7d95fd2f0d1"
+    ),
+    ("customconcept101", "sfo@1"): (
+        "f93eed9f075a8f3aee49957a61258f77dfbc69c9a87e74f33a7e0599c8ccce1f"
+    ),
+    ("dreambench-plus", "headline@1"): (
+        "a0cfef53d69c2d73bda8d53751abefa216540db9e2b1fcd52e83bbf2232fc8d3"
+    ),
 }
 """A protocol's identity names the subjects, so one that is downloaded has to be stood in for."""
 
