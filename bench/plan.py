@@ -121,6 +121,11 @@ def _protocol(suite: Suite, wanted: str | None, backbone: str) -> tuple[Protocol
 
 
 def _demand_references(suite: Suite) -> None:
+    if suite.sources is not None:
+        raise UserError(
+            f"{suite.key} asks for edits of images, and no method here makes any; score edits that "
+            f"your own code made with 'bench score --images DIR --suite {suite.name}'."
+        )
     if not suite.images:
         raise UserError(
             f"{suite.key} has no photographs that a method could be given; draw its prompts with "

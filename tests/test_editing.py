@@ -18,7 +18,7 @@ from bench.editing import open_source
 from bench.errors import UserError
 from bench.lint import lint
 from bench.paths import datasets_folder, home
-from bench.plan import make_cases
+from bench.plan import Request, make_cases, make_plan
 from bench.protocols import load_protocol
 from bench.suites import load_suite, read_table
 
@@ -69,6 +69,12 @@ def test_every_prompt_of_a_subject_has_its_own_image_to_be_edited(
     assert reds == list(range(154))
     assert cases[0].prompt == "photo of a pink sunglasses"
     assert {case.subject: case.reference for case in cases}.keys() == suite.sources.keys()
+
+
+def test_methods_that_make_no_edits_are_not_run_on_it(rows: Rows, tmp_path: Path) -> None:
+    add(KEY, table(tmp_path / "eval.parquet", rows))
+    with pytest.raises(UserError, match="asks for edits of images, and no method here makes any"):
+        make_plan(Request(method="noise", suite=KEY))
 
 
 def test_subjects_and_photographs_are_those_of_the_suite_of_generations(
