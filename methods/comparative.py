@@ -8,8 +8,8 @@ from PIL import Image
 from torch import Tensor
 
 from bench.identity import seed_of
-from bench.methods.backbones.conditioned import Weights
-from bench.methods.backbones.flux import Condition, FluxBackbone
+from bench.methods.backbones.backbone import Condition, Weights
+from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.corpora import Corpus
 from bench.methods.objectives import logit_normal, noised, preference, squared_error
 from bench.methods.sampling import to_tensor

@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from bench.api import Workspace
 from bench.identity import Json, identity, seed_of
-from bench.methods.backbones.conditioned import Weights
+from bench.methods.backbones.backbone import Weights
 from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.corpora import Corpus, Triplet
 from bench.methods.sampling import draw

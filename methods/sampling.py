@@ -1,4 +1,4 @@
-"""Drawing images: the deterministic flow sampler and the way from questions to pictures."""
+"""The way from questions to pictures, for every backbone."""
 
 from collections.abc import Sequence
 
@@ -9,30 +9,11 @@ from torch import Tensor
 
 from bench.api import Question
 from bench.identity import seed_of
-from bench.methods.backbones.conditioned import Weights
-from bench.methods.backbones.flux import Condition, FluxBackbone
-
-
-@torch.no_grad()
-def sample(
-    backbone: FluxBackbone,
-    condition: Condition,
-    noise: Tensor,
-    weights: Weights,
-    steps: int,
-    guidance: float = 1.0,
-) -> Tensor:
-    """Integrate the velocity from noise to latents (B, N, C) in Euler steps."""
-    scheduler, x = backbone.schedule(steps), noise
-    for timestep in scheduler.timesteps:
-        t = timestep.to(x.dtype).expand(len(x)) / 1000
-        velocity = backbone.predict(x, t, condition, weights, guidance)
-        x = scheduler.step(velocity, timestep, x, return_dict=False)[0]
-    return x
+from bench.methods.backbones.backbone import Backbone, Condition, Weights
 
 
 def draw(
-    backbone: FluxBackbone,
+    backbone: Backbone,
     prompts: Sequence[str],
     references: Sequence[Image.Image],
     seeds: Sequence[int],
@@ -42,14 +23,14 @@ def draw(
 ) -> list[Image.Image]:
     """One image per prompt and reference; each from the generator of its own seed."""
     own = [torch.Generator().manual_seed(seed_of(seed, "reference")) for seed in seeds]
-    reference = backbone.encode_images(to_tensor(references, backbone.spec.resolution), own)
+    reference = backbone.encode_references(to_tensor(references, backbone.spec.resolution), own)
     condition = Condition(backbone.encode_prompts(list(prompts)), reference)
     noise = backbone.noise([torch.Generator().manual_seed(seed) for seed in seeds])
-    return to_images(backbone.decode(sample(backbone, condition, noise, weights, steps, guidance)))
+    return to_images(backbone.decode(backbone.sample(condition, noise, weights, steps, guidance)))
 
 
 def answer(
-    backbone: FluxBackbone,
+    backbone: Backbone,
     questions: Sequence[Question],
     weights: Weights,
     steps: int,

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from bench.api import Question, Scope, Workspace
 from bench.errors import UserError
-from bench.methods.backbones.flux import FluxBackbone, Tokens
+from bench.methods.backbones.backbone import Tokens
+from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.comparative import Comparison, Examples
 from bench.methods.corpora import load_corpus
 from bench.methods.loop import Recipe, Training

@@ -11,9 +11,8 @@ from PIL.Image import Image
 
 from bench.api import Question, Scope, Workspace
 from bench.errors import UserError
-from bench.methods.backbones.conditioned import OFF
-from bench.methods.backbones.flux import Condition, FluxBackbone
-from bench.methods.sampling import sample, to_images
+from bench.methods.backbones.backbone import OFF, Backbone, Condition
+from bench.methods.sampling import to_images
 from bench.methods.sft_base import SamplingOptions
 
 
@@ -26,8 +25,8 @@ class TextOnly:
     Options: ClassVar = SamplingOptions
     overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    def __init__(self, backbone: FluxBackbone, options: SamplingOptions) -> None:
-        if not isinstance(backbone, FluxBackbone):
+    def __init__(self, backbone: Backbone, options: SamplingOptions) -> None:
+        if not isinstance(backbone, Backbone):
             raise UserError(
                 f"The backbone {backbone.spec.name} draws nothing from text alone here; choose "
                 "--backbone flux-dev or mini for 'text-only'."
@@ -44,5 +43,5 @@ class TextOnly:
         backbone, cases = self.backbone, [question.case for question in questions]
         condition = Condition(backbone.encode_prompts([case.prompt for case in cases]), None)
         noise = backbone.noise([torch.Generator().manual_seed(case.noise_seed) for case in cases])
-        latents = sample(backbone, condition, noise, OFF, self.steps, self.guidance)
+        latents = backbone.sample(condition, noise, OFF, self.steps, self.guidance)
         return to_images(backbone.decode(latents))

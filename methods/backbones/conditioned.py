@@ -6,7 +6,7 @@ to one another. With no reference this is exactly ``FluxTransformer2DModel.forwa
 Source: OminiControl (arXiv 2411.15098), facts of its released code; diffusers' transformer_flux.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -22,9 +22,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Weights = Mapping[str, float]
-"""Adapter name to scale; an adapter that is not named is off."""
-OFF: Weights = {}
+from bench.methods.backbones.backbone import OFF, Text, Weights
 
 
 @dataclass(frozen=True)
@@ -40,14 +38,6 @@ class Branch:
     timestep: Tensor
     guidance: Tensor | None = None
     adapters: Weights = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Text:
-    """An encoded prompt: ``tokens`` (B, T, D), ``pooled`` (B, P)."""
-
-    tokens: Tensor
-    pooled: Tensor
 
 
 def velocity(

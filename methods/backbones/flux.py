@@ -1,9 +1,8 @@
 """The FLUX family: one backbone class for flux-dev and for mini, made of exchangeable parts."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,11 +11,18 @@ from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from torch import Tensor, nn
 
 from bench.methods.backbones import lora
-from bench.methods.backbones.conditioned import OFF, Branch, Text, Weights, velocity
-
-Generators = Sequence[torch.Generator]
-Tokens = Literal["reference", "image"]
-"""What an adapter acts on: the reference's tokens alone, or the image's as well."""
+from bench.methods.backbones.backbone import (
+    OFF,
+    BackboneSpec,
+    Condition,
+    Generators,
+    Precision,
+    Text,
+    Tokens,
+    Weights,
+)
+from bench.methods.backbones.conditioned import Branch, velocity
+from bench.methods.objectives import noised
 
 
 class Codec(Protocol):
@@ -28,36 +34,6 @@ class Codec(Protocol):
 
     def encode(self, images: Tensor, generators: Generators) -> Tensor: ...
     def decode(self, latents: Tensor) -> Tensor: ...
-
-
-@dataclass(frozen=True)
-class BackboneSpec:
-    """What a backbone is by default.
-
-    ``resolution``: side of its square images in pixels; ``steps`` and ``guidance``: how it is
-    sampled (guidance None where the network has no guidance embedding); ``corpus``: what
-    corpus-wide methods train on; ``batch``: images drawn together; ``sft``: an SFT adapter that
-    comes with it; ``mini``: trained on the procedural world only, so no figure made with it says
-    anything about photographs.
-    """
-
-    name: str
-    digest: str
-    resolution: int
-    steps: int
-    guidance: float | None
-    corpus: str
-    batch: int
-    sft: Path | None = None
-    mini: bool = False
-
-
-@dataclass(frozen=True)
-class Condition:
-    """An encoded prompt and the packed latents (B, N, C) of a reference, or None."""
-
-    text: Text
-    reference: Tensor | None
 
 
 def pack(latents: Tensor, patch: int) -> Tensor:
@@ -116,6 +92,10 @@ class FluxBackbone:
         latents = self.codec.encode(images.to(self.device), generators)
         return pack(latents, self.codec.patch).to(self.dtype)
 
+    def encode_references(self, images: Tensor, generators: Generators) -> Tensor:
+        """References are seen as images are."""
+        return self.encode_images(images, generators)
+
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens to images (B, 3, H, W) in [0, 1], on the CPU."""
@@ -127,6 +107,13 @@ class FluxBackbone:
         shape = (1, self.codec.channels, side, side)
         draws = [torch.randn(shape, generator=generator) for generator in generators]
         return pack(torch.cat(draws), self.codec.patch).to(self.device, self.dtype)
+
+    def noised(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        return noised(clean, noise, t)
+
+    def target(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """The velocity eps - x_0."""
+        return noise - clean
 
     def predict(
         self,
@@ -177,9 +164,28 @@ class FluxBackbone:
         )
         return scheduler
 
-    def add_adapter(self, name: str, rank: int, seed: int, tokens: Tokens = "reference") -> None:
+    @torch.no_grad()
+    def sample(
+        self, condition: Condition, noise: Tensor, weights: Weights, steps: int, guidance: float
+    ) -> Tensor:
+        """Integrate the velocity from noise to tokens (B, N, C) in Euler steps."""
+        scheduler, x = self.schedule(steps), noise
+        for timestep in scheduler.timesteps:
+            t = timestep.to(x.dtype).expand(len(x)) / 1000
+            velocity = self.predict(x, t, condition, weights, guidance)
+            x = scheduler.step(velocity, timestep, x, return_dict=False)[0]
+        return x
+
+    def add_adapter(
+        self,
+        name: str,
+        rank: int,
+        seed: int,
+        tokens: Tokens = "reference",
+        precision: Precision = "fp32",
+    ) -> None:
         """A fresh adapter: it changes nothing until it is trained."""
-        lora.add_adapter(self.transformer, name, rank, seed)
+        lora.add_adapter(self.transformer, name, rank, seed, precision)
         self._acts_on(name, tokens)
 
     def adapter_parameters(self, name: str) -> dict[str, nn.Parameter]:
@@ -188,9 +194,15 @@ class FluxBackbone:
     def save_adapter(self, name: str, path: Path) -> None:
         lora.save_adapter(self.transformer, name, path)
 
-    def load_adapter(self, name: str, path: Path, tokens: Tokens = "reference") -> None:
+    def load_adapter(
+        self,
+        name: str,
+        path: Path,
+        tokens: Tokens = "reference",
+        precision: Precision = "fp32",
+    ) -> None:
         """An adapter from a file. UserError when it cannot be read or does not fit."""
-        lora.load_adapter(self.transformer, name, path)
+        lora.load_adapter(self.transformer, name, path, precision)
         self._acts_on(name, tokens)
 
     def _acts_on(self, name: str, tokens: Tokens) -> None:

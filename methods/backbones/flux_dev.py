@@ -11,8 +11,8 @@ from torch import Tensor
 from bench import weights
 from bench.errors import UserError
 from bench.identity import file_digest, identity
-from bench.methods.backbones.conditioned import Text
-from bench.methods.backbones.flux import BackboneSpec, FluxBackbone, Generators
+from bench.methods.backbones.backbone import BackboneSpec, Generators, Text
+from bench.methods.backbones.flux import FluxBackbone
 
 RESOLUTION = 512
 MAX_TEXT = 512

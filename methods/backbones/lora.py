@@ -19,8 +19,10 @@ from safetensors.torch import save
 from torch import nn
 
 from bench.errors import UserError
+from bench.methods.backbones.backbone import Precision
 from bench.store import write_atomically
 
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 TARGETS = (
     r"x_embedder"
     r"|transformer_blocks\.\d+\.(norm1\.linear|attn\.to_[qkv]|attn\.to_out\.0|ff\.net\.2)"
@@ -30,16 +32,21 @@ TARGETS = (
 _KEY = re.compile(rf"transformer\.(?P<layer>{TARGETS})\.lora_(?P<side>[AB])\.weight")
 
 
-def add_adapter(transformer: FluxTransformer2DModel, name: str, rank: int, seed: int) -> None:
-    """Put a fresh adapter beside what is there: alpha = rank, A gaussian, B zero, fp32."""
+def add_adapter(
+    transformer: FluxTransformer2DModel,
+    name: str,
+    rank: int,
+    seed: int,
+    precision: Precision = "fp32",
+) -> None:
+    """Put a fresh adapter beside what is there: alpha = rank, A gaussian, B zero."""
     config = LoraConfig(
         r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=TARGETS
     )
     with torch.random.fork_rng(devices=[]), _beside_others():
         torch.manual_seed(seed)
         transformer.add_adapter(config, adapter_name=name)
-    for parameter in adapter_parameters(transformer, name).values():
-        parameter.data = parameter.data.float()
+    _keep_in(precision, transformer, name)
     freeze(transformer)
 
 
@@ -50,6 +57,11 @@ def adapter_parameters(transformer: FluxTransformer2DModel, name: str) -> dict[s
         for path, parameter in transformer.named_parameters()
         if path.endswith((f".lora_A.{name}.weight", f".lora_B.{name}.weight"))
     }
+
+
+def _keep_in(precision: Precision, transformer: FluxTransformer2DModel, name: str) -> None:
+    for parameter in adapter_parameters(transformer, name).values():
+        parameter.data = parameter.data.to(DTYPES[precision])
 
 
 def freeze(transformer: FluxTransformer2DModel) -> None:
@@ -70,7 +82,9 @@ def save_adapter(transformer: FluxTransformer2DModel, name: str, path: Path) -> 
     write_atomically(path, save(tensors, {"lora_adapter_metadata": described}))
 
 
-def load_adapter(transformer: FluxTransformer2DModel, name: str, path: Path) -> None:
+def load_adapter(
+    transformer: FluxTransformer2DModel, name: str, path: Path, precision: Precision = "fp32"
+) -> None:
     """Read an adapter that ``save_adapter``, diffusers or OminiControl wrote.
 
     UserError when the file is missing, damaged, made for another network, or adapts layers that
@@ -81,8 +95,7 @@ def load_adapter(transformer: FluxTransformer2DModel, name: str, path: Path) -> 
         transformer.load_lora_adapter(
             path.parent, weight_name=path.name, adapter_name=name, local_files_only=True
         )
-    for parameter in adapter_parameters(transformer, name).values():
-        parameter.data = parameter.data.float()
+    _keep_in(precision, transformer, name)
     freeze(transformer)
 
 

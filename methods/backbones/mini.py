@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from bench.errors import UserError
 from bench.identity import file_digest
-from bench.methods.backbones.conditioned import Text
-from bench.methods.backbones.flux import BackboneSpec, FluxBackbone, Generators
+from bench.methods.backbones.backbone import BackboneSpec, Generators, Text
+from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.backbones.mini_text import MiniTextEncoder, tokenize
 from bench.mini.weights import weights_file
 
@@ -94,6 +94,7 @@ def assemble(networks: MiniNetworks, digest: str, sft: Path | None) -> FluxBackb
         corpus="mini-world",
         batch=16,
         sft=sft,
+        judge="mini-dino",
         mini=True,
     )
     schedule = {"shift": 1.0, "use_dynamic_shifting": False}

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench.methods.backbones.flux import Condition, FluxBackbone
+from bench.methods.backbones.backbone import Condition
+from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.comparative import Batch, Comparison, Examples, FlowMatching, doubled
 from bench.methods.loop import Recipe, Training
 from bench.methods.objectives import logit_normal

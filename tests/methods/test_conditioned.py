@@ -12,8 +12,8 @@ from diffusers import FluxPipeline, FluxTransformer2DModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.methods.backbones.conditioned import Text
-from bench.methods.backbones.flux import Condition, FluxBackbone, position_ids
+from bench.methods.backbones.backbone import Condition, Text
+from bench.methods.backbones.flux import FluxBackbone, position_ids
 from bench.methods.backbones.flux_dev import wrap
 
 AddTrained = Callable[..., None]

@@ -9,8 +9,8 @@ from diffusers import FluxPipeline
 
 from bench.errors import UserError
 from bench.methods.backbones import flux_dev
-from bench.methods.backbones.flux import Condition, FluxBackbone, pack, unpack
-from bench.methods.sampling import sample
+from bench.methods.backbones.backbone import Condition
+from bench.methods.backbones.flux import FluxBackbone, pack, unpack
 
 PROMPT = "a red mug on the beach"
 
@@ -38,9 +38,9 @@ def test_our_sampler_draws_what_flux_pipeline_draws(
     ).images
     noise = flux.noise([torch.Generator().manual_seed(11)])
     condition = Condition(flux.encode_prompts([PROMPT]), None)
-    ours = sample(flux, condition, noise, {}, steps=6, guidance=3.5)
+    ours = flux.sample(condition, noise, {}, steps=6, guidance=3.5)
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
-    weaker = sample(flux, condition, noise, {}, steps=6, guidance=1.0)
+    weaker = flux.sample(condition, noise, {}, steps=6, guidance=1.0)
     assert (weaker - expected).abs().max() > 1e-3  # guidance does reach the network
 
 

@@ -11,7 +11,8 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 
 from bench.errors import UserError
-from bench.methods.backbones.flux import Condition, FluxBackbone, Tokens
+from bench.methods.backbones.backbone import Condition, Tokens
+from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.backbones.lora import TARGETS
 
 AddTrained = Callable[..., None]

@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 
 from bench.errors import UserError
 from bench.methods.backbones import mini as module
-from bench.methods.backbones.flux import Condition, FluxBackbone
+from bench.methods.backbones.backbone import Condition
+from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.backbones.mini import (
     MiniNetworks,
     PixelCodec,

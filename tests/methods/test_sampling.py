@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from bench.api import Case, Question
-from bench.methods.backbones.flux import Condition, FluxBackbone
-from bench.methods.sampling import answer, draw, sample, square, to_images, to_tensor
+from bench.methods.backbones.backbone import Condition
+from bench.methods.backbones.flux import FluxBackbone
+from bench.methods.sampling import answer, draw, square, to_images, to_tensor
 
 PROMPTS = ["a red mug on the beach", "a blue mug in snow", "a vase", "a dog at night"]
 
@@ -77,7 +78,7 @@ def test_latents_are_the_same_in_any_batch(
     def latents(part: slice) -> Any:
         own = type(text)(text.tokens[part], text.pooled[part])
         condition = Condition(own, reference[part])
-        return sample(backbone, condition, noise[part], {"sft": 1.0}, 4, 3.5)
+        return backbone.sample(condition, noise[part], {"sft": 1.0}, 4, 3.5)
 
     together = latents(slice(0, 4))
     alone = torch.cat([latents(slice(i, i + 1)) for i in range(4)])

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from bench.api import Encoder, Progress, silent
-from bench.methods.backbones.conditioned import Weights
+from bench.methods.backbones.backbone import Weights
 from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.backbones.mini import SFT
 from bench.methods.sampling import draw

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.methods.backbones.conditioned import Text
-from bench.methods.backbones.flux import Condition, FluxBackbone
+from bench.methods.backbones.backbone import Condition, Text
+from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.comparative import Batch, FlowMatching
 from bench.methods.loop import Recipe
 from bench.mini.training.base import draw

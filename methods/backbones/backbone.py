@@ -1,0 +1,148 @@
+"""What trainers and samplers see of a pre-trained generator, whatever family it is of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+Weights = Mapping[str, float]
+"""Adapter name to scale; an adapter that is not named is off."""
+OFF: Weights = {}
+Generators = Sequence[torch.Generator]
+Tokens = Literal["reference", "image"]
+"""What an adapter acts on: the reference's tokens alone, or the image's as well."""
+Precision = Literal["fp32", "bf16"]
+"""In what an adapter's weights are kept and trained."""
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """What a backbone is by default.
+
+    ``resolution``: side of its square images in pixels; ``steps`` and ``guidance``: how it is
+    sampled (guidance None where it knows none); ``corpus``: what corpus-wide methods train on;
+    ``batch``: images drawn together; ``sft``: an SFT adapter that comes with it; ``judge``: the
+    encoder by which its trainings compare images; ``sees_references``: also without an adapter, so that
+    its SFT model is itself; ``mini``: trained on the procedural world only,
+    so no figure made with it says anything about photographs.
+    """
+
+    name: str
+    digest: str
+    resolution: int
+    steps: int
+    guidance: float | None
+    corpus: str
+    batch: int
+    sft: Path | None = None
+    judge: str = "dino-vits16"
+    sees_references: bool = False
+    mini: bool = False
+
+
+@dataclass(frozen=True)
+class Text:
+    """An encoded prompt: ``tokens`` (B, T, D), ``pooled`` (B, P)."""
+
+    tokens: Tensor
+    pooled: Tensor
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An encoded prompt and an encoded reference (B, N, C), or None for text alone."""
+
+    text: Text
+    reference: Tensor | None
+
+    def repeated(self, times: int) -> "Condition":
+        """The same condition for ``times`` batches, one after another."""
+        text = Text(torch.cat([self.text.tokens] * times), torch.cat([self.text.pooled] * times))
+        reference = self.reference
+        return Condition(text, None if reference is None else torch.cat([reference] * times))
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """Latents x of clean images and of noise, and a network that tells one from the other.
+
+    t runs from 0 (clean) to 1 (noise) for every family; ``noised`` and ``target`` say what x_t and
+    the network's answer are. Latents are (B, N, C) or (B, C, H, W), as the family has it.
+    """
+
+    spec: BackboneSpec
+
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    def encode_prompts(self, prompts: list[str]) -> Text: ...
+
+    def encode_images(self, images: Tensor, generators: Generators) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] to latents; one generator per image."""
+        ...
+
+    def encode_references(self, images: Tensor, generators: Generators) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] to what ``Condition.reference`` holds."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents to images (B, 3, H, W) in [0, 1], on the CPU."""
+        ...
+
+    def noise(self, generators: Generators) -> Tensor:
+        """Standard normal latents, each image's from its own (CPU) generator."""
+        ...
+
+    def noised(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """x_t for t (B,) in [0, 1]."""
+        ...
+
+    def target(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """What ``predict`` should answer at x_t: the velocity, or the noise."""
+        ...
+
+    def predict(
+        self,
+        x: Tensor,
+        t: Tensor,
+        condition: Condition,
+        weights: Weights = OFF,
+        guidance: float = 1.0,
+    ) -> Tensor:
+        """The network's answer at x_t under the adapters named; trainings use guidance 1."""
+        ...
+
+    def sample(
+        self, condition: Condition, noise: Tensor, weights: Weights, steps: int, guidance: float
+    ) -> Tensor:
+        """From standard normal noise to the latents of clean images, deterministically."""
+        ...
+
+    def add_adapter(
+        self,
+        name: str,
+        rank: int,
+        seed: int,
+        tokens: Tokens = "reference",
+        precision: Precision = "fp32",
+    ) -> None:
+        """A fresh adapter: it changes nothing until it is trained."""
+        ...
+
+    def adapter_parameters(self, name: str) -> dict[str, nn.Parameter]: ...
+    def save_adapter(self, name: str, path: Path) -> None: ...
+
+    def load_adapter(
+        self,
+        name: str,
+        path: Path,
+        tokens: Tokens = "reference",
+        precision: Precision = "fp32",
+    ) -> None:
+        """An adapter from a file. UserError when it cannot be read or does not fit."""
+        ...
