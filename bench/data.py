@@ -17,7 +17,8 @@ from bench.editing import source_folder
 from bench.errors import UserError
 from bench.layouts import is_member_of, locate, refuse_parquet
 from bench.pictures import Unreadable, describe
-from bench.suites import Suite, image_folder, is_file_of
+from bench.references import image_folder, is_file_of, owner
+from bench.suites import Suite
 
 ARCHIVES = {
     "dreambench": "https://github.com/google/dreambooth/archive/"
@@ -115,9 +116,9 @@ def fetch(suite: Suite, progress: Progress = silent, url: str | None = None) -> 
     """
     if (present := verify(suite)).ok:
         return present
-    place = url or ARCHIVES[_owner(suite)]
+    place = url or ARCHIVES[owner(suite)]
     with copying(suite.key, image_folder(suite)):
-        part = image_folder(suite).with_name(f".{_owner(suite)}.part")
+        part = image_folder(suite).with_name(f".{owner(suite)}.part")
         part.parent.mkdir(parents=True, exist_ok=True)
         download_archive(suite.key, place, part, progress)
         try:
@@ -134,12 +135,8 @@ def terms(suite: Suite) -> str:
     megabytes = sum(image.bytes for image in suite.images) / 1e6
     return (
         f"{suite.key}: {len(suite.images)} images, {megabytes:.0f} MB, {suite.licence}, "
-        f"from {ARCHIVES.get(_owner(suite), 'nowhere')}."
+        f"from {ARCHIVES.get(owner(suite), 'nowhere')}."
     )
-
-
-def _owner(suite: Suite) -> str:
-    return image_folder(suite).name
 
 
 def _check(
@@ -180,7 +177,7 @@ def _demand(suite: Suite, report: Report, files: Mapping[str, Path]) -> None:
     no_image = _first_unreadable(files[path] for path in report.altered)
     raise UserError(
         f"{report.sentence.rstrip('.')}{no_image}; nothing was added: get a whole copy with "
-        f"'bench data fetch {_owner(suite)}' or from {ARCHIVES.get(_owner(suite), 'its authors')}."
+        f"'bench data fetch {owner(suite)}' or from {ARCHIVES.get(owner(suite), 'its authors')}."
     )
 
 

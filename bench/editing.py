@@ -13,7 +13,8 @@ from bench.archives import BYTES, as_folder
 from bench.errors import UserError
 from bench.identity import file_digest
 from bench.paths import home
-from bench.suites import Suite, is_file_of, read_table
+from bench.references import is_file_of
+from bench.suites import Suite, read_table
 
 if TYPE_CHECKING:
     from PIL.Image import Image

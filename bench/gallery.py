@@ -6,7 +6,8 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from bench.api import Subject
-from bench.suites import Suite, open_reference
+from bench.references import open_reference
+from bench.suites import Suite
 
 if TYPE_CHECKING:
     from PIL.Image import Image

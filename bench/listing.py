@@ -8,12 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench import registry
+from bench.references import image_folder
 from bench.registry import Kind
 from bench.sources import SOURCES
 from bench.suites import (
     Download,
     Suite,
-    image_folder,
     list_downloads,
     list_suites,
     prompts_for,

@@ -31,6 +31,7 @@ from bench.errors import UserError
 from bench.gallery import Gallery
 from bench.paths import home
 from bench.plan import NO_BACKBONE, Plan, Specification, specify
+from bench.references import open_reference
 from bench.results import (
     RESULT_FILE,
     ROWS_FILE,
@@ -43,7 +44,6 @@ from bench.results import (
 from bench.score import aggregates, score
 from bench.sitting import Shown, Sitting
 from bench.store import ImageStore, exclusive, write_atomically
-from bench.suites import open_reference
 
 MANIFEST = "manifest.json"
 STAGES = ("train", "generate", "score")

@@ -1,22 +1,17 @@
-"""Suites as read from ``datasets/<name>/<version>/``, and their reference images."""
+"""Suites as read from ``datasets/<name>/<version>/``."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from bench.api import Frozen, Later, Subject
 from bench.errors import UserError, unknown
-from bench.identity import file_digest
 from bench.paths import datasets_folder, home
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 class ImageFile(Frozen):
@@ -138,34 +133,6 @@ def prompts_for(suite: Suite, subject: Subject) -> tuple[str, ...]:
     if suite.prompts is not None:
         return suite.prompts[subject.directory]
     return suite.prompts_live if subject.live else suite.prompts_object
-
-
-def open_reference(suite: Suite, subject: Subject, file: str) -> Image:
-    """A reference image as RGB: upright, transparency on white.
-
-    UserError when the data set is missing or the file is not the one the suite was frozen with.
-    """
-    if suite.source == "mini":
-        from bench.mini.suite import render_suite_reference
-
-        return render_suite_reference(suite, subject, file)
-    from bench import pictures
-
-    return pictures.read(_checked(suite, f"{subject.directory}/{file}"))
-
-
-def is_file_of(digest: str, path: Path) -> bool:
-    """Whether a file has the digest that ``ImageFile.sha256`` gives it."""
-    kind, _, blob = digest.rpartition(":")
-    if kind != "git":
-        return file_digest(path) == digest
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0%b" % (len(content), content)).hexdigest() == blob
-
-
-def image_folder(suite: Suite) -> Path:
-    """Where the suite's image files lie on this machine, once added."""
-    return home() / "data" / (suite.images_of or suite.name).partition("@")[0]
 
 
 def pick_version(kind: str, wanted: str, keys: Iterable[str]) -> str:
@@ -290,29 +257,3 @@ def _subject(row: dict[str, Any], images: tuple[ImageFile, ...]) -> Subject:
 
 def _lines(path: Path) -> tuple[str, ...]:
     return tuple(path.read_text(encoding="utf-8").splitlines()) if path.exists() else ()
-
-
-def _checked(suite: Suite, path: str) -> Path:
-    """The file on this machine, which must be the one the suite was frozen with."""
-    file = image_folder(suite) / path
-    expected = {image.path: image.sha256 for image in suite.images}
-    if path not in expected:
-        raise unknown(f"reference image of {suite.key}", path, expected)
-    if not file.exists():
-        raise UserError(_missing(suite))
-    if not is_file_of(expected[path], file):
-        raise UserError(
-            f"The reference image {file} is not the one of {suite.key}; see what is wrong with "
-            f"'bench data verify {suite.name}' and add the data set again."
-        )
-    return file
-
-
-def _missing(suite: Suite) -> str:
-    megabytes = sum(image.bytes for image in suite.images) / 1e6
-    named = (suite.images_of or suite.name).partition("@")[0]
-    return (
-        f"The images of {suite.key} are not in {image_folder(suite)}; add your copy with "
-        f"'bench data add {named} DIR' or download it with 'bench data fetch {named}' "
-        f"({megabytes:.0f} MB, {suite.licence})."
-    )

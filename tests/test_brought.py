@@ -11,8 +11,9 @@ from PIL import Image
 
 from bench.metrics.mini_encoders import mini_dino
 from bench.metrics.similarity import cosines, embed
+from bench.references import open_reference
 from bench.results import read_measured
-from bench.suites import Suite, load_suite, open_reference, prompts_for
+from bench.suites import Suite, load_suite, prompts_for
 from tests.commands import bench, bench_json, refusal
 
 SHARED = Path(__file__).parents[1] / "../shared/data/dreambench"

@@ -17,7 +17,8 @@ from bench.api import Subject
 from bench.data import ARCHIVES, Report, add, fetch, verify
 from bench.errors import UserError
 from bench.paths import home
-from bench.suites import ImageFile, Suite, list_suites, load_suite, open_reference
+from bench.references import open_reference
+from bench.suites import ImageFile, Suite, list_suites, load_suite
 
 PHOTOGRAPHS = Path(__file__).parents[1] / "../shared/data/dreambench/dataset"
 FILES = {f"{thing}/{k}.jpg": f"{thing} {k}".encode() for thing in ("cup", "hat") for k in range(2)}

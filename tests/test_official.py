@@ -18,7 +18,8 @@ from bench.listing import LISTS
 from bench.paths import home
 from bench.plan import make_cases
 from bench.protocols import load_protocol
-from bench.suites import list_suites, load_suite, open_reference, prompts_for, read_table
+from bench.references import open_reference
+from bench.suites import list_suites, load_suite, prompts_for, read_table
 
 PUBLISHED = Path(__file__).parents[1] / "../shared/data/customconcept101"
 CONCEPTS = ("concept1", "concept2")

@@ -1,26 +1,19 @@
-"""Suites are read whole, are frozen, and show their references as they really look."""
+"""Suites are read whole and are frozen."""
 
 import csv
-import hashlib
 import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 import bench
-from bench.api import Subject
 from bench.errors import UserError
 from bench.paths import datasets_folder, leaderboards_folder
 from bench.suites import (
-    ImageFile,
     Suite,
     freeze,
-    image_folder,
-    is_file_of,
     list_suites,
     load_suite,
-    open_reference,
     pick_version,
     prompts_for,
     read_suite,
@@ -46,41 +39,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Images are looked for in an empty home."""
     monkeypatch.setenv("SUBJECTBENCH_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
-
-
-def suite_with(image: Image.Image, file: str, exif: Image.Exif | None = None) -> Suite:
-    """A suite of one image that is on this machine."""
-    digest = "0" * 64
-    suite = Suite(
-        name="tiny",
-        version=1,
-        title="One thing",
-        source="files",
-        default_backbone="mini",
-        headline="headline",
-        licence="CC0",
-        citation="nobody",
-        world=None,
-        subjects=(
-            Subject(
-                directory="thing",
-                class_noun="thing",
-                descriptive_name="thing",
-                live=False,
-                references=(file,),
-            ),
-        ),
-        prompts_object=("a {}",),
-        prompts_live=(),
-        images=(ImageFile(path=f"thing/{file}", sha256=digest, bytes=1),),
-    )
-    path = image_folder(suite) / "thing" / file
-    path.parent.mkdir(parents=True)
-    image.save(path, exif=exif or Image.Exif())
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return suite.model_copy(
-        update={"images": (ImageFile(path=f"thing/{file}", sha256=digest, bytes=1),)}
-    )
 
 
 def copy_of(key: str, tmp_path: Path) -> Path:
@@ -166,16 +124,6 @@ def test_every_suite_holds_together(suite: Suite) -> None:
             assert prompt.count("{}") == len(subject.references[:1]) and prompt == prompt.strip()
 
 
-def test_files_are_known_by_sha256_or_by_what_git_calls_them(tmp_path: Path) -> None:
-    file = tmp_path / "hello.txt"
-    file.write_bytes(b"hello\n")
-    sha256 = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
-    blob = "git:ce013625030ba8dba906f756967f9e9ca394464a"
-    assert is_file_of(sha256, file) and is_file_of(blob, file)
-    file.write_bytes(b"hellp\n")
-    assert not is_file_of(sha256, file) and not is_file_of(blob, file)
-
-
 def test_a_bare_name_means_the_latest_version_by_number() -> None:
     keys = ["toys@2", "toys@10", "toys@9", "toys-more@11"]
     assert pick_version("suite", "toys", keys) == "toys@10"
@@ -242,40 +190,6 @@ def test_a_damaged_suite_is_one_clear_sentence(tmp_path: Path, file: str, text: 
     (folder / file).write_text(text)
     with pytest.raises(UserError, match=r"cannot be read.*restore the folder"):
         read_suite(folder)
-
-
-def test_photographs_are_shown_upright() -> None:
-    lying = Image.new("RGB", (40, 20), "blue")
-    lying.paste("red", (0, 0, 20, 20))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: the stored left is the real top
-    suite = suite_with(lying, "a.png", exif)
-    image = open_reference(suite, suite.subjects[0], "a.png")
-    assert image.size == (20, 40)
-    assert image.getpixel((10, 5)) == (255, 0, 0)
-    assert image.getpixel((10, 35)) == (0, 0, 255)
-
-
-def test_a_missing_data_set_says_how_to_get_it_how_large_it_is_and_its_licence() -> None:
-    suite = load_suite("dreambench")
-    with pytest.raises(UserError) as error:
-        open_reference(suite, suite.subjects[0], "00.jpg")
-    for part in ("bench data add dreambench DIR", "bench data fetch dreambench", "112 MB", "CC BY"):
-        assert part in str(error.value)
-
-
-def test_a_file_that_is_not_the_frozen_one_is_refused() -> None:
-    suite = suite_with(Image.new("RGB", (4, 4)), "a.png")
-    path = image_folder(suite) / "thing" / "a.png"
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(UserError, match="bench data verify tiny"):
-        open_reference(suite, suite.subjects[0], "a.png")
-
-
-def test_a_reference_that_the_suite_does_not_have_is_named() -> None:
-    suite = suite_with(Image.new("RGB", (4, 4)), "a.png")
-    with pytest.raises(UserError, match=r"image of tiny@1 'thing/b\.png'"):
-        open_reference(suite, suite.subjects[0], "b.png")
 
 
 @pytest.mark.parametrize("where", [datasets_folder, leaderboards_folder])

@@ -12,7 +12,8 @@ from bench.errors import UserError
 from bench.mini.grammar import CLASSES, VOCABULARY
 from bench.mini.suite import write_suite_tables
 from bench.mini.world import SIZE, render_reference, sample_identity
-from bench.suites import Suite, World, load_suite, open_reference, suite_folder
+from bench.references import open_reference
+from bench.suites import Suite, World, load_suite, suite_folder
 
 
 @pytest.fixture(params=["mini@1", "mini-validation@1"])
