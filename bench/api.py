@@ -163,6 +163,35 @@ class Method(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Material:
+    """What a method of scope ``subject`` may train on.
+
+    ``photographs``: every reference of the subject, RGB, in the suite's order; ``given``: the one
+    that the protocol gives as input; ``name``: what prompts call the subject.
+    """
+
+    subject: Subject
+    name: str
+    photographs: Mapping[str, Image]
+    given: str
+
+
+class SubjectMethod(Method, Protocol):
+    """A method whose ``scope`` is ``subject``: one training per subject, none touching another's.
+
+    ``train`` is called once, before any subject, and may prepare what all of them share.
+    """
+
+    def train_subject(self, material: Material, workspace: Workspace) -> None:
+        """Train, resume or load one subject's weights, which replace the last one's.
+
+        ``workspace.folder`` is this subject's own. Questions about other subjects than the last
+        one trained are never asked.
+        """
+        ...
+
+
 class Encoder(Protocol):
     """Model, weights, preprocessing and precision under one name.
 

@@ -16,12 +16,17 @@ Kind = Literal["method", "metric", "encoder", "region", "backbone"]
 BUILT_IN: dict[Kind, dict[str, str]] = {
     "method": {
         "sft-base": "bench.methods.sft_base:SftBase",
+        "sft-additional": "bench.methods.sft_additional:SftAdditional",
         "sfo": "bench.methods.sfo:Sfo",
+        "sfo-direct": "bench.methods.sfo_direct:SfoDirect",
+        "self-play": "bench.methods.self_play:SelfPlay",
+        "dpo-dino": "bench.methods.dpo_dino:DpoDino",
         "oracle": "bench.methods.anchors:Oracle",
         "copy-reference": "bench.methods.anchors:CopyReference",
         "wrong-subject": "bench.methods.anchors:WrongSubject",
         "text-only": "bench.methods.text_only:TextOnly",
         "noise": "bench.methods.anchors:Noise",
+        "external": "bench.methods.external:External",
     },
     "metric": {
         "dino": "bench.metrics.dino:Dino",

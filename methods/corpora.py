@@ -13,13 +13,15 @@ from bench.errors import unknown
 class Triplet:
     """The subject alone, a prompt, and the same subject as the prompt says.
 
-    ``item`` names the subject in a generic prompt ("a photo of {item}").
+    ``item`` names the subject in a generic prompt ("a photo of {item}"); ``hallucinated`` is a
+    prompt that is wrong about the subject, where the corpus brings one.
     """
 
     reference: Image.Image
     target: Image.Image
     prompt: str
     item: str
+    hallucinated: str | None = None
 
 
 class Corpus(Protocol):

@@ -1,10 +1,12 @@
 """The mini world's training subjects as a corpus: every triplet is drawn when it is asked for."""
 
+from dataclasses import replace
+
 from PIL import Image
 
 from bench.identity import identity
 from bench.methods.corpora import Triplet
-from bench.mini.grammar import sample_scene
+from bench.mini.grammar import COLOURS, Scene, pick, sample_scene
 from bench.mini.world import (
     Split,
     generator,
@@ -16,10 +18,15 @@ from bench.mini.world import (
 
 SCENES = 3
 """Stream of the scenes, apart from those that the backbone was pre-trained on (stream 2)."""
+HALLUCINATIONS = 4
+"""Stream of the colours that hallucinated prompts name."""
 
 
 class MiniWorld:
-    """One scene of each training subject of a seed; item names carry their article."""
+    """One scene of each training subject of a seed; item names carry their article.
+
+    A hallucinated prompt gives the subject a colour that it has not.
+    """
 
     def __init__(self, seed: int = 0, split: Split = "train", subjects: int = 12_000) -> None:
         self.seed, self.split, self.subjects = seed, split, subjects
@@ -38,4 +45,10 @@ class MiniWorld:
             target=Image.fromarray(target),
             prompt=scene.template.format(subject.kind),
             item=f"a {subject.kind}",
+            hallucinated=_wrong(self.seed, index, scene).template.format(subject.kind),
         )
+
+
+def _wrong(seed: int, index: int, scene: Scene) -> Scene:
+    others = tuple(colour for colour in COLOURS if colour != scene.recolour)
+    return replace(scene, recolour=pick(generator(seed, HALLUCINATIONS, index), others))

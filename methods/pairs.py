@@ -1,106 +1,130 @@
-"""Where the negative targets of a comparative method come from. They know no backbone's insides."""
+"""Where the candidates of comparative methods are drawn from. They know no backbone's insides."""
 
-from collections.abc import Sequence
+import json
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
-from PIL import Image, ImageFilter
+from PIL import Image
 
-from bench.api import Workspace
-from bench.identity import Json, identity, seed_of
-from bench.methods.backbones.backbone import Weights
-from bench.methods.backbones.flux import FluxBackbone
-from bench.methods.corpora import Corpus, Triplet
-from bench.methods.sampling import draw
-from bench.store import ImageStore, exclusive
+from bench.errors import UserError
+from bench.identity import Json, file_digest, seed_of
+from bench.methods.corpora import Triplet
+from bench.methods.degradations import Degradation, degraded
+
+TextDegradation = Literal["generic", "hallucinated", "none"]
+"""The prompt a negative is drawn from: one that says nothing but the item, one that is wrong about
+it, or the triplet's own."""
 
 
 class PairSource(Protocol):
-    """Makes one negative image for each chosen triplet of a corpus."""
+    """Says what ``draws`` candidate images of a triplet are drawn from."""
 
-    def specification(self) -> Json: ...
-    def condition(self, triplet: Triplet) -> tuple[str, Image.Image]:
-        """The prompt and the reference that the negative is drawn from."""
+    draws: int
+
+    def specification(self) -> Json:
+        """All that the candidates follow from, the corpus and the sampler aside."""
+        ...
+
+    def condition(self, index: int, triplet: Triplet) -> tuple[str, Image.Image]:
+        """The prompt and the reference that a triplet's candidates are drawn from."""
         ...
 
 
 @dataclass(frozen=True)
 class Cdns:
-    """Condition-degradation negative sampling: a blurred reference and a generic prompt.
+    """Condition-degradation negative sampling: a worse reference, a worse prompt, or both.
 
-    ``radius`` is PIL's Gaussian radius at 512 pixels; it scales with the resolution. ``text`` may
-    name ``{item}`` and ``{prompt}``, the triplet's own prompt: with that alone only the reference
-    is degraded.
-    Source: SFO (arXiv 2506.03621), Sec. 4.3.
+    ``radius`` is PIL's Gaussian radius at 512 pixels, ``deviation`` the standard deviation of noise
+    on pixels in [0, 1]. ``generic`` may name ``{item}``. ``captions``: a JSON Lines file with an
+    ``index`` and a ``caption`` per triplet, for corpora that bring no hallucinated ones.
+    Source: SFO (arXiv 2506.03621), Sec. 4.3 and Table 5.
     """
 
+    image: Degradation = "blur"
+    text: TextDegradation = "generic"
     radius: float = 5.0
-    text: str = "a photo of {item}"
+    deviation: float = 0.3
+    generic: str = "a photo of {item}"
+    captions: Path | None = None
+    draws: int = 1
 
     def specification(self) -> Json:
-        return {"source": "cdns", "radius": self.radius, "text": self.text}
+        said: dict[str, Json] = {"source": "cdns", "image": self.image, "text": self.text}
+        if self.image == "blur":
+            said["radius"] = self.radius
+        if self.image == "noise":
+            said["deviation"] = self.deviation
+        if self.text == "generic":
+            said["generic"] = self.generic
+        if self.text == "hallucinated":
+            said["captions"] = file_digest(self.captions) if self.captions else None
+        return said
 
-    def condition(self, triplet: Triplet) -> tuple[str, Image.Image]:
-        radius = self.radius * min(triplet.reference.size) / 512
-        blurred = triplet.reference.filter(ImageFilter.GaussianBlur(radius))
-        text = self.text.replace("{item}", triplet.item).replace("{prompt}", triplet.prompt)
-        return text, blurred
+    def condition(self, index: int, triplet: Triplet) -> tuple[str, Image.Image]:
+        seed = seed_of("degradation", index)
+        image = degraded(triplet, self.image, self.radius, self.deviation, seed)
+        return self._prompt(index, triplet), image
+
+    def _prompt(self, index: int, triplet: Triplet) -> str:
+        if self.text == "generic":
+            return self.generic.replace("{item}", triplet.item)
+        if self.text == "none":
+            return triplet.prompt
+        if self.captions:
+            return _caption(self.captions, index)
+        if triplet.hallucinated is None:
+            raise UserError(
+                "This corpus has no hallucinated captions; write them with 'bench pairs caption' "
+                "and name the file with --set captions=FILE."
+            )
+        return triplet.hallucinated
 
 
 @dataclass(frozen=True)
-class Sampler:
-    """How negatives are drawn: with which adapters, in how many steps, at what guidance."""
+class SelfPlay:
+    """What the model makes of the very condition, ``draws`` times: one iteration of self-play.
 
-    weights: Weights
-    adapters_digest: str
-    steps: int
-    guidance: float
-    batch: int
+    Source: SPIN-Diffusion (arXiv 2402.10210), as SFO (arXiv 2506.03621) compares it in Table 4.
+    """
 
+    draws: int = 1
 
-def make_negatives(
-    backbone: FluxBackbone,
-    corpus: Corpus,
-    indices: Sequence[int],
-    source: PairSource,
-    sampler: Sampler,
-    workspace: Workspace,
-) -> list[Image.Image]:
-    """One negative per index, drawn once, stored under its identity and reused by later runs."""
-    key = identity(
-        {
-            "backbone": backbone.spec.digest,
-            "adapters": [dict(sampler.weights), sampler.adapters_digest],
-            "corpus": corpus.identity,
-            "source": source.specification(),
-            "sampling": [sampler.steps, sampler.guidance, sampler.batch],
-            "indices": list(indices),
-        }
-    )
-    folder = workspace.cache / "negatives" / key[:16]
-    files = [f"{index:06d}.png" for index in indices]
-    with exclusive(folder, wait=True):
-        store = ImageStore(folder)
-        store.verify()
-        for start in range(0, len(files), sampler.batch):
-            chunk = slice(start, start + sampler.batch)
-            if not store.has_all(files[chunk]):
-                images = _draw(backbone, corpus, indices[chunk], source, sampler)
-                store.put_all(dict(zip(files[chunk], images, strict=True)))
-            workspace.progress("negatives", len(files[: chunk.stop]), len(files))
-    workspace.log({"event": "negatives", "folder": folder.name, "n": len(files)})
-    return [store.open(file) for file in files]
+    def specification(self) -> Json:
+        return {"source": "self-play", "draws": self.draws}
+
+    def condition(self, index: int, triplet: Triplet) -> tuple[str, Image.Image]:
+        return triplet.prompt, triplet.reference
 
 
-def _draw(
-    backbone: FluxBackbone,
-    corpus: Corpus,
-    indices: Sequence[int],
-    source: PairSource,
-    sampler: Sampler,
-) -> list[Image.Image]:
-    prompts, references = zip(*(source.condition(corpus[index]) for index in indices), strict=True)
-    seeds = [seed_of("negative", index) for index in indices]
-    return draw(
-        backbone, prompts, references, seeds, sampler.weights, sampler.steps, sampler.guidance
-    )
+_read: dict[Path, dict[int, str]] = {}
+
+
+def _caption(file: Path, index: int) -> str:
+    if file not in _read:
+        _read[file] = read_captions(file)
+    try:
+        return _read[file][index]
+    except KeyError as error:
+        raise UserError(
+            f"{file} has no caption for triplet {index}; write the missing ones with "
+            "'bench pairs caption', which continues the file."
+        ) from error
+
+
+def read_captions(file: Path) -> dict[int, str]:
+    """Index to caption. UserError, naming the line, for a file that cannot be read."""
+    captions: dict[int, str] = {}
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Cannot read the captions {file} ({error}); check the path.") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+            captions[int(entry["index"])] = str(entry["caption"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f'{file}, line {number}, is no caption; write {{"index": 0, "caption": "..."}}.'
+            ) from error
+    return captions

@@ -14,13 +14,18 @@ from pydantic import Field
 from bench.api import Frozen, Question, Scope, Workspace
 from bench.errors import UserError
 from bench.identity import file_digest
-from bench.methods.backbones.flux import FluxBackbone
-from bench.methods.comparative import Examples, FlowMatching
+from bench.methods.backbones.backbone import OFF, Backbone, Weights
+from bench.methods.comparative import FlowMatching
 from bench.methods.corpora import Corpus, load_corpus
+from bench.methods.examples import Dropout, Example, Examples, OnDemand
 from bench.methods.loop import Recipe, Training
 from bench.methods.sampling import answer
 
 ADAPTER = "sft"
+MINI_SFT: Mapping[str, Mapping[str, Any]] = {
+    "mini": {"sft_iterations": 600, "sft_batch": 16, "sft_micro_batch": 16}
+}
+"""How the mini backbone's SFT LoRA is trained where it is trained anew."""
 
 
 class SamplingOptions(Frozen):
@@ -39,29 +44,37 @@ class SftOptions(SamplingOptions):
         None, description="safetensors of an SFT LoRA; default: the backbone's own, else train one"
     )
     sft_rank: int = Field(4, gt=0, description="rank of an SFT LoRA trained here")
+    retrain: bool = Field(False, description="train one even where the backbone has its own")
     sft_iterations: int = Field(15_000, gt=0, description="its optimiser steps")
-    sft_batch: int = Field(8, gt=0, description="triplets per step, one at a time")
+    sft_batch: int = Field(8, gt=0, description="triplets per step")
+    sft_micro_batch: int = Field(
+        1, gt=0, description="triplets per forward pass; divides sft_batch"
+    )
+    drop_text: float = Field(0.1, ge=0, le=1, description="share of prompts dropped from SFT")
+    drop_image: float = Field(0.1, ge=0, le=1, description="share of references blackened in SFT")
     seed: int = Field(0, ge=0, description="seed of trainings")
 
 
 class SftBase:
-    """The SFT model as a method of its own."""
+    """The SFT model as a method of its own.
+
+    On a backbone that sees references without any adapter it is the backbone itself.
+    """
 
     name = "sft-base"
     revision = 1
     scope: Scope = "corpus"
     Options: ClassVar = SftOptions
-    overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = MINI_SFT
 
-    def __init__(self, backbone: FluxBackbone, options: SftOptions) -> None:
+    def __init__(self, backbone: Backbone, options: SftOptions) -> None:
         self.backbone, self.options = backbone, options
         self.steps = options.steps or backbone.spec.steps
         self.guidance = options.guidance or backbone.spec.guidance or 1.0
-        self.weights = {ADAPTER: 1.0}
-        self.adapter = options.adapter or backbone.spec.sft
-        if self.adapter and not self.adapter.is_file():
-            raise UserError(f"There is no adapter at {self.adapter}; check the option 'adapter'.")
-        self.corpus = None if self.adapter else load_corpus(backbone.spec.corpus)
+        self.weights: Weights = OFF if backbone.spec.sees_references else {ADAPTER: 1.0}
+        self.adapter = self._given()
+        trained_here = self.weights and not self.adapter
+        self.corpus = load_corpus(backbone.spec.corpus) if trained_here else None
         self.inputs: dict[str, str] = {}
         if self.adapter:
             self.inputs["adapter"] = file_digest(self.adapter)
@@ -70,19 +83,39 @@ class SftBase:
 
     def train(self, workspace: Workspace) -> None:
         """Load the adapter, or train it where none is given."""
-        path = self.adapter or workspace.folder / f"{ADAPTER}.safetensors"
-        if self.corpus and not path.is_file():
-            self._train(self.corpus, workspace, path)
+        if not self.weights:
+            self.digest = self.backbone.spec.digest
+            return
+        self.path = self.adapter or workspace.folder / f"{ADAPTER}.safetensors"
+        if self.corpus and not self.path.is_file():
+            self._train(self.corpus, workspace, self.path)
         else:
-            self.backbone.load_adapter(ADAPTER, path)
-        self.digest = file_digest(path)
+            self.backbone.load_adapter(ADAPTER, self.path)
+        self.digest = file_digest(self.path)
 
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         return answer(self.backbone, questions, self.weights, self.steps, self.guidance)
 
+    def _given(self) -> Path | None:
+        options, spec = self.options, self.backbone.spec
+        if not self.weights and (options.adapter or options.retrain):
+            raise UserError(
+                f"The backbone {spec.name} sees references without an SFT LoRA: leave out the "
+                "options 'adapter' and 'retrain'."
+            )
+        adapter = options.adapter or (None if options.retrain else spec.sft)
+        if adapter and not adapter.is_file():
+            raise UserError(f"There is no adapter at {adapter}; check the option 'adapter'.")
+        return adapter
+
     def _train(self, corpus: Corpus, workspace: Workspace, path: Path) -> None:
         backbone, options = self.backbone, self.options
-        examples = Examples(backbone, corpus, range(len(corpus)), seed=options.seed)
+        examples = Examples(
+            OnDemand(backbone, corpus),
+            [Example(index) for index in range(len(corpus))],
+            options.seed,
+            Dropout(options.drop_text, options.drop_image),
+        )
         objective = FlowMatching(self.weights)
         backbone.add_adapter(ADAPTER, options.sft_rank, options.seed)
         recipe = Recipe(
@@ -90,12 +123,14 @@ class SftBase:
             optimiser="prodigy",
             lr=1.0,
             clip=0.5,
-            accumulate=options.sft_batch,
+            accumulate=options.sft_batch // options.sft_micro_batch,
         )
         parameters = backbone.adapter_parameters(ADAPTER)
         training = Training(parameters, recipe, workspace.folder / ADAPTER, options.seed)
         training.run(
-            lambda index, generator: objective(backbone, examples.batch(index, 1), generator),
+            lambda index, generator: objective(
+                backbone, examples.batch(index, options.sft_micro_batch), generator
+            ),
             workspace.log,
             workspace.progress,
             "train sft",

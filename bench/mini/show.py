@@ -7,13 +7,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bench.api import Case
 from bench.errors import UserError
+from bench.made import MANIFEST
 from bench.mini.grammar import scene_of
 from bench.mini.world import render_scene, sample_identity, scene_pose
 from bench.plan import make_cases
 from bench.protocols import load_protocol
 from bench.references import open_reference
 from bench.results import RESULT_FILE, RunResult, read_result
-from bench.run import MANIFEST
 from bench.store import ImageStore
 from bench.suites import Suite, load_suite
 

@@ -12,7 +12,7 @@ from bench.methods.backbones.conditioned import Branch, velocity
 from bench.methods.backbones.flux import pack, position_ids
 from bench.methods.backbones.mini import MiniNetworks, PixelCodec, initialise
 from bench.methods.loop import Recipe
-from bench.methods.objectives import logit_normal, noised
+from bench.methods.objectives import LOGIT_NORMAL, Timesteps, noised
 from bench.mini.training.data import Corpus
 
 EASY_STEPS = 3300
@@ -70,10 +70,10 @@ def loss_of(
     """The flow-matching loss of one batch of diptychs or of single scenes."""
     left, right, captions = draw(corpus, generator, BATCH)
     text = networks.encode_prompts(captions)
-    t = logit_normal(BATCH, generator)
+    t = LOGIT_NORMAL.draw(BATCH, generator)
     panels, truths = [_panel(right, t, 0, generator)], [right]
     if torch.rand((), generator=generator) < DIPTYCHS:
-        own = logit_normal(BATCH, generator, mean=-2.5, std=1.2)
+        own = Timesteps(mean=-2.5, std=1.2).draw(BATCH, generator)
         same = torch.rand(BATCH, generator=generator) < 0.1
         panels.append(_panel(left, torch.where(same, t, own), -SIDE, generator))
         truths.append(left)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from bench.methods.backbones.backbone import Condition, Text
 from bench.methods.backbones.flux import FluxBackbone
-from bench.methods.comparative import Batch, FlowMatching
+from bench.methods.comparative import FlowMatching
+from bench.methods.examples import Batch
 from bench.methods.loop import Recipe
 from bench.mini.training.base import draw
 from bench.mini.training.data import Corpus

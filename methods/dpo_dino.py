@@ -1,0 +1,28 @@
+"""DPO-DINO: SFO's training on pairs of the model's own images, labelled by an encoder.
+
+Source: the baseline of SFO (arXiv 2506.03621), Table 4. What the images are compared with is not
+stated there: the reference.
+"""
+
+from bench.api import Workspace
+from bench.methods.choice import winners
+from bench.methods.examples import Example
+from bench.methods.pair_folder import PairFolder
+from bench.methods.pairs import SelfPlay
+from bench.methods.tuning import Compared
+
+
+class DpoDino(Compared):
+    """Of two images of one condition, the one that is more like the reference is preferred."""
+
+    name = "dpo-dino"
+
+    def source(self) -> SelfPlay:
+        return SelfPlay(draws=2)
+
+    def chosen(self, pairs: PairFolder, workspace: Workspace) -> list[Example]:
+        labels = winners(self.similarities(pairs, workspace))
+        return [
+            Example(index, pairs.opener(index, winner), pairs.opener(index, loser))
+            for index, (winner, loser) in labels.items()
+        ][: self.options.negatives]
