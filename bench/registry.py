@@ -27,6 +27,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "text-only": "bench.methods.text_only:TextOnly",
         "noise": "bench.methods.anchors:Noise",
         "external": "bench.methods.external:External",
+        "external": "bench.methods.external:External",
     },
     "metric": {
         "dino": "bench.metrics.dino:Dino",

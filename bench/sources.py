@@ -122,6 +122,7 @@ class Source(Frozen):
 
 
 APACHE, MIT = "Apache-2.0", "MIT"
+FLUX = "FLUX.1 [dev] Non-Commercial"
 OPENAI = "Apache-2.0; originally MIT"
 TORCHVISION = "https://download.pytorch.org/models/"
 DREAMSIM = "https://github.com/ssundaram21/dreamsim/releases/download/v0.2.0-checkpoints/"
@@ -130,7 +131,8 @@ DINO_VITB16 = (
     "https://dl.fbaipublicfiles.com/dino/dino_vitbase16_pretrain/dino_vitbase16_pretrain.pth",
 )
 """DreamSim's adapters sit on the authors' DINO, which its archives do not hold."""
-DETECTOR = ("config.json", "model.safetensors")
+TRANSFORMER = ("config.json", "model.safetensors")
+CONTROLNET = ("config.json", "diffusion_pytorch_model.safetensors")
 
 
 def _timm(name: str, what: str, model: str, megabytes: int) -> Source:
@@ -185,7 +187,23 @@ def _detector(name: str, what: str, repository: str, size: int) -> Source:
         place=place,
         size=size,
         licence=APACHE,
-        files=DETECTOR,
+        files=TRANSFORMER,
+    )
+
+
+def _flux(name: str, model: str) -> Source:
+    return Source(
+        name=name,
+        what=model,
+        kind="backbone",
+        place=Hub(
+            repository=f"black-forest-labs/{model}",
+            files=("model_index.json", "*/*"),
+        ),
+        size=34_000_000_000,
+        about=True,
+        licence=FLUX,
+        files=("model_index.json", "scheduler/*", "text_encoder/*", "transformer/*", "vae/*"),
     )
 
 
@@ -291,15 +309,36 @@ _ALL = (
         "grounding-dino-tiny", "boxes of subjects", "IDEA-Research/grounding-dino-tiny", 690_000_000
     ),
     _detector("sam-vit-base", "masks of subjects", "facebook/sam-vit-base", 375_000_000),
+    _flux("flux-dev", "FLUX.1-dev"),
+    _flux("flux-kontext", "FLUX.1-Kontext-dev"),
     Source(
-        name="flux-dev",
-        what="FLUX.1-dev",
+        name="flux-inpainting",
+        what="FLUX, inpainting",
         kind="backbone",
-        place=Hub(repository="black-forest-labs/FLUX.1-dev", files=("model_index.json", "*/*")),
-        size=34_000_000_000,
-        about=True,
-        licence="FLUX.1 [dev] Non-Commercial",
-        files=("model_index.json", "scheduler/*", "text_encoder/*", "transformer/*", "vae/*"),
+        place=Hub(
+            repository="alimama-creative/FLUX.1-dev-Controlnet-Inpainting-Beta", files=CONTROLNET
+        ),
+        size=4_280_000_000,
+        licence=FLUX,
+        files=CONTROLNET,
+    ),
+    Source(
+        name="flux-ip-adapter",
+        what="FLUX, IP-Adapter",
+        kind="backbone",
+        place=Hub(repository="XLabs-AI/flux-ip-adapter", files=("ip_adapter.safetensors",)),
+        size=982_000_000,
+        licence=FLUX,
+        formats=("safetensors",),
+    ),
+    Source(
+        name="clip-vit-large-patch14",
+        what="CLIP of IP-Adapter",
+        kind="encoder",
+        place=Hub(repository="openai/clip-vit-large-patch14", files=TRANSFORMER),
+        size=1_710_000_000,
+        licence="not stated; code MIT",
+        files=TRANSFORMER,
     ),
     _mini("mini", "FLUX of mini", "backbone", 6_700_000),
     _mini("mini-dino", "DINO of mini", "encoder", 800_000),
