@@ -39,6 +39,8 @@ class Report(Frozen):
     expected: int
     missing: tuple[str, ...] = ()
     altered: tuple[str, ...] = ()
+    advice: str = ""
+    """What to do about it, where the commands for this suite would not help."""
 
     @property
     def ok(self) -> bool:
@@ -56,7 +58,8 @@ class Report(Frozen):
             return f"All {self.expected} images of {self.suite} are in {self.folder}, unaltered."
         parts = (_some(self.missing, "missing"), _some(self.altered, "altered"))
         what = " and ".join(part for part in parts if part)
-        return f"Of the {self.expected} images of {self.suite} in {self.folder}, {what}."
+        found = f"Of the {self.expected} images of {self.suite} in {self.folder}, {what}"
+        return f"{found}; {self.advice}." if self.advice else f"{found}."
 
 
 def verify(suite: Suite, progress: Progress = silent) -> Report:
@@ -64,7 +67,16 @@ def verify(suite: Suite, progress: Progress = silent) -> Report:
     if suite.source == "mini":
         return Report(suite=suite.key, folder=None, expected=0)
     report = _check(suite, image_folder(suite), progress)
+    if suite.images_of and not report.ok:
+        report = report.model_copy(update={"advice": _borrowed(suite)})
     return _with_sources(suite, report) if suite.sources else report
+
+
+def _borrowed(suite: Suite) -> str:
+    return (
+        f"its photographs are those of {suite.images_of}: bring them with 'bench data add "
+        f"{owner(suite)} DIR' or 'bench data fetch {owner(suite)}'"
+    )
 
 
 def _with_sources(suite: Suite, report: Report) -> Report:
@@ -80,6 +92,7 @@ def _with_sources(suite: Suite, report: Report) -> Report:
         expected=report.expected + len(images),
         missing=(*report.missing, *(f"{suite.name}/{image.path}" for image in missing)),
         altered=(*report.altered, *(f"{suite.name}/{image.path}" for image in altered)),
+        advice=report.advice,
     )
 
 
@@ -120,7 +133,7 @@ def fetch(suite: Suite, progress: Progress = silent, url: str | None = None) -> 
     with copying(suite.key, image_folder(suite)):
         part = image_folder(suite).with_name(f".{owner(suite)}.part")
         part.parent.mkdir(parents=True, exist_ok=True)
-        download_archive(suite.key, place, part, progress)
+        download_for(suite.key, place, part, progress, by_hand=place)
         try:
             with unpacked(part, partial(is_member_of, suite), part.parent) as folder:
                 return add(suite, folder, progress)
@@ -230,13 +243,16 @@ def _install(suite: Suite, staged: Path) -> Report:
     return verify(suite)
 
 
-def download_archive(key: str, url: str, archive: Path, progress: Progress) -> None:
-    """Fill ``archive``, after what an earlier try left in it; UserError where no more comes."""
+def download_for(key: str, url: str, path: Path, progress: Progress, by_hand: str) -> None:
+    """Fill ``path``, after what an earlier try left in it; UserError where no more comes.
+
+    ``by_hand`` is what a user would have to get instead.
+    """
     try:
-        download(url, archive, partial(progress, f"downloading {key}"))
+        download(url, path, partial(progress, f"downloading {key}"))
     except Unreachable as error:
         raise UserError(
             f"The images of {key} cannot be downloaded from {url} ({error}); nothing was added: "
-            f"download {url} where there is a network, and run 'bench data add "
+            f"download {by_hand} where there is a network, and run 'bench data add "
             f"{key.partition('@')[0]} PATH' with it, or fetch again to go on."
         ) from error

@@ -1,20 +1,22 @@
 """Suites that are read from their official download: add what the user has of one, or fetch it."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import editing, official
+from bench import data, editing, official
 from bench.api import Progress, silent
-from bench.archives import as_folder
-from bench.data import Report, copying, download_archive, verify
+from bench.archives import as_folder, is_archive, unpack
+from bench.data import Report, copying, download_for, verify
 from bench.errors import UserError
 from bench.identity import file_digest
 from bench.paths import datasets_folder, home
 from bench.suites import (
     Download,
     NotHere,
+    Piece,
     Suite,
     list_downloads,
     load_suite,
@@ -54,25 +56,29 @@ def add(key: str, path: Path) -> Report:
     return verify(load_suite(key))
 
 
-def fetch(key: str, progress: Progress = silent, url: str | None = None) -> Report:
-    """Download a suite from its official place (or ``url``), unless it is there already.
+def fetch(key: str, progress: Progress = silent) -> Report:
+    """Download a suite from its official place, and what it needs, unless it is there already.
 
     What came before a line went dead is kept, and the next try goes on from there. UserError, and
-    nothing added, when it is no single file, cannot be reached, or is something else.
+    nothing added, when a place cannot be reached or holds something else.
     """
+    known = list_downloads()[key]
+    if known.needs and not _is_here(key):
+        _fetch_needed(known.needs, progress)
     if (present := held(key)) and present.ok:
         return present
-    place = url or _in_one_piece(key).url
-    part = home() / "data" / f".{key.partition('@')[0]}.part"
-    with copying(key, part.parent):
-        part.parent.mkdir(parents=True, exist_ok=True)
-        download_archive(key, place, part, progress)
-    try:
-        return add(key, part)
-    except UserError as error:
-        raise UserError(f"What came from {place} is of no use: {error}") from error
-    finally:
-        part.unlink()
+    target = home() / "data" / key.partition("@")[0]
+    parts = target.with_name(f".{target.name}.parts")
+    with copying(key, target):
+        _download(key, known, parts, progress)
+        try:
+            with _assembled(known, parts, target) as whole:
+                report = add(key, whole)
+        except UserError as error:
+            shutil.rmtree(parts)
+            raise UserError(f"What came from {known.url} is of no use: {error}") from error
+        shutil.rmtree(parts)
+    return report
 
 
 def held(key: str) -> Report | None:
@@ -83,22 +89,68 @@ def held(key: str) -> Report | None:
 
 
 def terms(key: str) -> str:
-    """What fetching brings and under which licence, in one sentence. UserError as ``fetch``."""
-    known = _in_one_piece(key)
-    return (
-        f"{key}: {known.subjects} subjects, {(known.bytes or 0) / 1e6:.0f} MB, {known.licence}, "
-        f"from {known.url}."
-    )
+    """What fetching brings and under which licence: a sentence for each suite that comes."""
+    known = list_downloads().get(key)
+    if known is None:
+        return data.terms(load_suite(key))
+    said = f"{key}: {known.subjects} subjects, {_volume(known)}, {known.licence}, from {known.url}."
+    needed = known.needs if known.needs and not _is_here(known.needs) else None
+    return f"{terms(needed)} {said}" if needed else said
 
 
-def _in_one_piece(key: str) -> Download:
-    known = list_downloads()[key]
-    if known.bytes is None:
+def _is_here(key: str) -> bool:
+    report = held(key)
+    return report is not None and report.ok
+
+
+def _fetch_needed(key: str, progress: Progress) -> None:
+    if key in list_downloads():
+        fetch(key, progress)
+    else:
+        data.fetch(load_suite(key), progress)
+
+
+def _volume(known: Download) -> str:
+    megabytes = sum(piece.bytes for piece in known.pieces) / 1e6
+    return f"{megabytes / 1e3:.3g} GB" if megabytes >= 1e3 else f"{max(megabytes, 1):.0f} MB"
+
+
+def _download(key: str, known: Download, parts: Path, progress: Progress) -> None:
+    """Every piece into ``parts``; progress counts the bytes of all together."""
+    expected, before = sum(piece.bytes for piece in known.pieces), 0
+    for piece in known.pieces:
+        part = parts / piece.path
+        part.parent.mkdir(parents=True, exist_ok=True)
+        download_for(key, piece.url, part, _counted(progress, before, expected), known.url)
+        before += part.stat().st_size
+
+
+def _counted(progress: Progress, before: int, expected: int) -> Progress:
+    return lambda title, done, total: progress(title, before + done, max(expected, before + total))
+
+
+@contextmanager
+def _assembled(known: Download, parts: Path, target: Path) -> Iterator[Path]:
+    """What is added: the only file, or a folder of all, with archives unpacked where they stand."""
+    if len(known.pieces) == 1:
+        yield parts / known.pieces[0].path
+        return
+    with _beside(target) as folder:
+        for piece in known.pieces:
+            _put(piece, parts / piece.path, folder / piece.path)
+        yield folder
+
+
+def _put(piece: Piece, part: Path, place: Path) -> None:
+    if piece.sha256 and file_digest(part) != piece.sha256:
         raise UserError(
-            f"{key} is no single file of known size that could be fetched; get {known.url} "
-            f"({known.licence}) and run 'bench data add {key.partition('@')[0]} PATH' with it."
+            f"{piece.url} is not the file that was published; nothing was added: fetch it again."
         )
-    return known
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if is_archive(part):
+        unpack(part, place.parent, official.is_wanted)
+    else:
+        part.rename(place)
 
 
 @contextmanager

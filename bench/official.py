@@ -3,15 +3,21 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from bench import pictures
 from bench.errors import UserError
 from bench.identity import file_digest
+from bench.references import image_folder, is_file_of
+from bench.suites import NotHere, load_suite
 
 PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp"}
 DESCRIPTIONS = {".json", ".txt"}
+STORE = "benchmark_dataset"
+"""The folder of photographs in a checkout of CustomConcept101."""
 
 
 class Concept(NamedTuple):
@@ -86,20 +92,28 @@ def _customconcept101(folder: Path) -> list[Concept]:
 
 
 def _customconcept101_multi(folder: Path) -> list[Concept]:
-    """The same checkout: a subject for every pair of concepts that are asked for together."""
+    """The same checkout: a subject for every pair of concepts that are asked for together.
+
+    Without photographs in it they are taken from the suite of single concepts, if it is here.
+    """
     listed = _first(folder.rglob("dataset_multiconcept.json"), folder, "dataset_multiconcept.json")
     rows = json.loads(listed.read_text(encoding="utf-8"))
-    return [_pair(listed.parent, *row) for row in rows]
+    added = {} if (listed.parent / STORE).is_dir() else _added("customconcept101@1")
+    return [_pair(listed.parent, added, *row) for row in rows]
 
 
 def _pair(
-    root: Path, first: dict[str, str], second: dict[str, str], composed: dict[str, str]
+    root: Path,
+    added: dict[str, tuple[Path, ...]],
+    first: dict[str, str],
+    second: dict[str, str],
+    composed: dict[str, str],
 ) -> Concept:
     """Both nouns are put into the prompts here, since a template has room for one name."""
     nouns = first["class_prompt"], second["class_prompt"]
     places = [Path(concept["instance_data_dir"]).name for concept in (first, second)]
     templates = _lines(root / "prompts" / Path(composed["prompt_filename_compose"]).name)
-    photographs = [_photographs(root, place) for place in places]
+    photographs = [_photographs(root, place) or added.get(place, ()) for place in places]
     return Concept(
         directory="+".join(map(_safe, places)),
         noun=" and ".join(nouns),
@@ -114,8 +128,19 @@ def _escaped(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
+def _added(key: str) -> dict[str, tuple[Path, ...]]:
+    """Concept to its photographs, in a suite that was added before and is unaltered."""
+    with suppress(NotHere):
+        suite = load_suite(key)
+        files = [(image_folder(suite) / image.path, image.sha256) for image in suite.images]
+        if all(file.is_file() and is_file_of(digest, file) for file, digest in files):
+            concepts = groupby((file for file, _ in files), key=lambda file: file.parent.name)
+            return {concept: tuple(photographs) for concept, photographs in concepts}
+    return {}
+
+
 def _photographs(root: Path, stated: str) -> tuple[Path, ...]:
-    folder = root / "benchmark_dataset" / Path(stated).name
+    folder = root / STORE / Path(stated).name
     found = sorted(folder.glob("*")) if folder.is_dir() else []
     return tuple(path for path in found if path.suffix.lower() in PHOTOGRAPHS)
 

@@ -6,7 +6,7 @@ import csv
 import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from bench.api import Frozen, Later, Subject
@@ -34,21 +34,43 @@ class World(Frozen):
     count: int
 
 
+class Piece(Frozen):
+    """A file of an official download; ``path`` is its place in what is added."""
+
+    path: str
+    url: str
+    bytes: int
+    """As its place says it, which may be rounded."""
+    sha256: str
+    """Empty where nobody published it."""
+
+
 class Download(Frozen):
     """What is known of a suite that is read from its official download."""
 
     title: str
     licence: str
     url: str
+    """What to get by hand; the address, where it is a single file."""
     subjects: int
     prompts: int
     """Of all subjects together."""
-    sha256: str | None = None
-    """Of the archive, where it is known."""
-    bytes: int | None = None
-    """Of the archive; None where it is unknown or more than one file."""
+    sha256: str = ""
+    bytes: int = 0
+    """Of a single file, as in ``Piece``."""
+    files: tuple[Piece, ...] = ()
+    """All of them (``download.tsv``), where they are more than one."""
     table: bool = False
     """A table of images to be edited, and no more: the rest ships."""
+    needs: str | None = None
+    """The suite whose photographs these are, which is fetched first."""
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """What is fetched."""
+        name = PurePosixPath(self.url).name
+        alone = Piece(path=name, url=self.url, bytes=self.bytes, sha256=self.sha256)
+        return self.files or (alone,)
 
 
 class NotHere(UserError):
@@ -109,12 +131,8 @@ def list_suites() -> list[Suite]:
 
 def list_downloads() -> dict[str, Download]:
     """Every suite that is read from its official download, by key, whether that is here or not."""
-    stated = {f"{folder.parent.name}@{folder.name}": _stated(folder) for folder in _folders()}
-    return {
-        key: Download(title=said["title"], licence=said["licence"], **said["download"])
-        for key, said in stated.items()
-        if "download" in said
-    }
+    found = {f"{folder.parent.name}@{folder.name}": _download(folder) for folder in _folders()}
+    return {key: known for key, known in found.items() if known}
 
 
 def named_download(wanted: str) -> str | None:
@@ -193,6 +211,18 @@ def _stated(folder: Path) -> dict[str, Any]:
     return tomllib.loads((folder / "suite.toml").read_text(encoding="utf-8"))
 
 
+def _download(folder: Path) -> Download | None:
+    said, table = _stated(folder), folder / "download.tsv"
+    if "download" not in said:
+        return None
+    return Download(
+        title=said["title"],
+        licence=said["licence"],
+        files=tuple(map(Piece.model_validate, read_table(table) if table.is_file() else ())),
+        **{"needs": said.get("images_of"), **said["download"]},
+    )
+
+
 def _tables(folder: Path) -> Path:
     """Where the tables of a suite are: beside its ``suite.toml``, or with the user's download."""
     return home() / "data" / folder.parent.name if "download" in _stated(folder) else folder
@@ -208,11 +238,10 @@ def parse_suite(specified: Path, folder: Path) -> Suite:
     download = stated.pop("download", None)
     if download and not folder.is_dir():
         name = specified.parent.name
-        fetched = f"run 'bench data fetch {name}', or " if "bytes" in download else ""
         raise NotHere(
-            f"{name}@{specified.name} is read from its official download, which is not here: "
-            f"{fetched}get {download['url']} ({stated['licence']}) and run 'bench data add {name} "
-            "PATH' with it."
+            f"{name}@{specified.name} is read from its official download, which is not here: run "
+            f"'bench data fetch {name}', or get {download['url']} ({stated['licence']}) and run "
+            f"'bench data add {name} PATH' with it."
         )
     images = tuple(ImageFile.model_validate(row) for row in read_table(folder / "images.tsv"))
     return Suite(

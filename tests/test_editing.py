@@ -12,15 +12,17 @@ import pytest
 from PIL import Image
 from pyarrow.parquet import write_table
 
+from bench import downloads
 from bench.data import verify
-from bench.downloads import add
+from bench.downloads import add, fetch, terms
 from bench.editing import open_source
 from bench.errors import UserError
 from bench.lint import lint
 from bench.paths import datasets_folder, home
 from bench.plan import Request, make_cases, make_plan
 from bench.protocols import load_protocol
-from bench.suites import load_suite, read_table
+from bench.suites import list_downloads, load_suite, read_table
+from tests.server import serving
 
 KEY = "imagenhub-editing@1"
 SAMPLES = Path(__file__).parents[1] / "../shared/data/imagenhub/ie_samples.tsv"
@@ -118,6 +120,9 @@ def test_verify_tells_images_to_be_edited_from_photographs(rows: Rows, tmp_path:
     report = add(KEY, table(tmp_path / "eval.parquet", rows))
     photographs = len(load_suite(KEY).images)
     assert (report.expected, len(report.missing)) == (photographs + 154, photographs)
+    assert "those of dreambench@1: bring them with 'bench data add dreambench DIR'" in (
+        report.sentence
+    )
     (home() / "data/imagenhub-editing/cat/06").write_bytes(b"spoilt")
     (home() / "data/imagenhub-editing/cat/05").unlink()
     report = verify(load_suite(KEY))
@@ -133,6 +138,27 @@ def test_with_dreambenchs_photographs_nothing_is_missing(rows: Rows, tmp_path: P
     (home() / "data").mkdir(parents=True)
     (home() / "data/dreambench").symlink_to(PHOTOGRAPHS.resolve())
     assert add(KEY, table(tmp_path / "eval.parquet", rows)).ok
+
+
+@pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="no DreamBench photographs")
+def test_the_table_is_fetched_where_dreambenchs_photographs_are(
+    rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home() / "data").mkdir(parents=True)
+    (home() / "data/dreambench").symlink_to(PHOTOGRAPHS.resolve())
+    known = list_downloads()[KEY]
+    assert terms(KEY) == f"{KEY}: 22 subjects, 4 MB, {known.licence}, from {known.url}."
+    content = table(tmp_path / "0000.parquet", rows).read_bytes()
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving({"/eval/0000.parquet": content}) as server:
+        here = known.model_copy(update={"url": f"{server.address}/eval/0000.parquet"})
+        monkeypatch.setattr(downloads, "list_downloads", lambda: {KEY: here})
+        assert fetch(KEY).ok and fetch(KEY).ok
+        assert server.asked == [("/eval/0000.parquet", None)]
+    assert {path.name for path in (home() / "data").iterdir()} == {
+        "dreambench",
+        "imagenhub-editing",
+    }
 
 
 def test_a_table_with_other_images_is_not_the_one_that_was_added(

@@ -1,13 +1,11 @@
 """Suites that cannot be shipped are read from the official download, and then held to it."""
 
-import json
 import shutil
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from bench import suites
 from bench.data import verify
@@ -20,6 +18,7 @@ from bench.plan import make_cases
 from bench.protocols import load_protocol
 from bench.references import open_reference
 from bench.suites import list_suites, load_suite, prompts_for, read_table
+from tests.checkouts import photograph, write_concepts, write_pairs
 
 PUBLISHED = Path(__file__).parents[1] / "../shared/data/customconcept101"
 CONCEPTS = ("concept1", "concept2")
@@ -35,31 +34,9 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUBJECTBENCH_HOME", str(tmp_path / "home"))
 
 
-def photograph(path: Path, colour: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8), (colour, 0, 0)).save(path)
-
-
 @pytest.fixture
 def concepts(tmp_path: Path) -> Path:
-    """A checkout with 101 made-up concepts, two photographs and twenty prompts each."""
-    root = tmp_path / "custom-diffusion/customconcept101"
-    (root / "prompts").mkdir(parents=True)
-    (root / "prompts/thing.txt").write_text("".join(f"{{}} at {k}.  \n" for k in range(20)))
-    names = [f"{'pet' if k < 11 else 'things'}_{k}" for k in range(101)]
-    for k, name in enumerate(names):
-        for file in ("b.jpg", "a.jpg"):
-            photograph(root / "benchmark_dataset" / name / file, k)
-    rows = [
-        {
-            "class_prompt": "thing",
-            "instance_data_dir": f"./benchmark_dataset/{name}",
-            "prompt_filename": "prompts/thing.txt",
-        }
-        for name in names
-    ]
-    (root / "dataset.json").write_text(json.dumps(rows))
-    return root.parent
+    return write_concepts(tmp_path)
 
 
 @pytest.fixture
@@ -99,18 +76,7 @@ def test_a_checkout_of_customconcept101_becomes_the_suite(concepts: Path) -> Non
 
 @pytest.fixture
 def pairs(concepts: Path) -> Path:
-    """The same checkout with 101 made-up pairs, twelve prompts each."""
-    root = concepts / "customconcept101"
-    lines = ["the {1} on {0}. \n", "{1}, {{braced}}\n"] * 6
-    (root / "prompts/thing_thing.txt").write_text("".join(lines))
-    singles = json.loads((root / "dataset.json").read_text())
-    composed = {"prompt_filename_compose": "prompts/thing_thing.txt"}
-    rows = [
-        [singles[k], {**singles[k - 50], "class_prompt": "odd {thing}"}, composed]
-        for k in range(101)
-    ]
-    (root / "dataset_multiconcept.json").write_text(json.dumps(rows))
-    return concepts
+    return write_pairs(concepts)
 
 
 def test_a_pair_of_concepts_is_a_subject_with_both_names_in_its_prompts(pairs: Path) -> None:
@@ -126,6 +92,21 @@ def test_a_pair_of_concepts_is_a_subject_with_both_names_in_its_prompts(pairs: P
     asked = make_cases(suite, headline, (subject,), headline.seeds)
     assert {case.prompt for case in asked} == {"the odd {thing} on thing.", "odd {thing}, {braced}"}
     assert len(asked) == 12 * headline.seeds
+
+
+def test_a_checkout_without_photographs_takes_those_of_the_suite_of_single_concepts(
+    pairs: Path, tmp_path: Path
+) -> None:
+    add_official("customconcept101-multi@1", pairs)
+    identity = load_suite("customconcept101-multi").identity
+    add_official("customconcept101@1", pairs)
+    shutil.rmtree(home() / "data/customconcept101-multi")
+    shutil.rmtree(pairs / "customconcept101/benchmark_dataset")
+    assert add_official("customconcept101-multi@1", pairs).ok
+    assert load_suite("customconcept101-multi").identity == identity
+    (home() / "data/customconcept101/pet_3/00").write_bytes(b"spoilt")
+    with pytest.raises(UserError, match="no photographs of"):
+        add_official("customconcept101-multi@1", pairs)
 
 
 def test_the_photographs_of_both_concepts_are_needed(pairs: Path) -> None:
