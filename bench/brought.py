@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.api import Case, Progress, rows_identity, silent
+from bench.counterparts import find_counterparts
 from bench.errors import UserError
 from bench.gallery import Gallery
 from bench.identity import identity
@@ -23,7 +24,7 @@ from bench.results import (
     write_rows,
 )
 from bench.score import Networks, aggregates, judges, score
-from bench.sitting import Answer, Drawn, Sitting
+from bench.sitting import Answer, Drawn, Shown, Sitting, not_shown
 from bench.store import exclusive
 from bench.suites import Suite
 
@@ -41,19 +42,24 @@ def score_images(
     out: Path | None = None,
     progress: Progress = silent,
     networks: Networks | None = None,
+    vanilla: Path | None = None,
+    shown: Shown = not_shown,
 ) -> Scored:
     """Score files that answer a suite's cases; ``limited`` says that some are missing.
 
     ``used`` is the protocol with the metrics that are wanted; ``networks`` keeps what was loaded
-    for the next scoring. UserError for a label that cannot stand on a board, and what
-    ``bench.score.score`` raises.
+    for the next scoring; ``vanilla`` holds images of the same cases without the subject, and
+    ``shown`` tells files that are photographs. UserError for a label that cannot stand on a board,
+    and what ``bench.counterparts.find_counterparts`` and ``bench.score.score`` raise.
     """
     if not re.fullmatch(NAME, label):
         raise UserError(
             f"The label '{label}' cannot stand on a board: use small letters, digits and . _ + -, "
             "for example my-method."
         )
-    sitting = Sitting.of_files(images, Gallery(suite), used)
+    cases = [case for case, _, _ in images]
+    counterparts = find_counterparts(suite, used, cases, vanilla, progress=progress)
+    sitting = Sitting.of_files(images, Gallery(suite), used, shown, counterparts)
     return _score(suite, protocol, sitting, label, "images", limited, out, progress, networks)
 
 
@@ -123,6 +129,8 @@ def _score(
     images = {answer.case.file: answer.picture.digest for answer in answers}
     told = {name: list(aggregate.definition) for name, aggregate in metrics.items()}
     parts: list[Any] = [suite.identity, protocol.identity, told, images, label, origin]
+    if shown := {answer.case.file: answer.shown for answer in answers if answer.shown}:
+        parts.append(shown)
     result = RunResult(
         identity=identity(parts),
         method=label,

@@ -1,11 +1,12 @@
 """Pictures: images that are known by their digest and opened only when somebody has to look."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from bench.api import Subject
+from bench.identity import identity
 from bench.references import open_reference
 from bench.suites import Suite
 
@@ -22,6 +23,11 @@ class Picture:
     """The image as RGB. UserError when it cannot be read."""
     noun: str = ""
     """What to look for in it, where only a region of it is looked at."""
+
+
+def identity_of(pictures: Iterable[Picture]) -> str:
+    """Identity of a set of pictures, whatever their order."""
+    return identity(sorted(picture.digest for picture in pictures))
 
 
 Photographs = Callable[[str], Mapping[str, Picture]]

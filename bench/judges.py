@@ -9,14 +9,16 @@ import numpy as np
 
 from bench.api import WHOLE_SET, ImageMetric, PairMetric, Row, Scored, SetMetric
 from bench.errors import UserError
-from bench.gallery import Picture
-from bench.identity import identity
+from bench.gallery import Picture, identity_of
 from bench.observe import Observed, Pair
-from bench.protocols import MetricSpec
+from bench.protocols import Against, MetricSpec
 from bench.results import Aggregate, estimate, estimate_set
 from bench.sitting import Answer, Sitting
 from bench.stats import Estimate
 from bench.views import Comparison, View
+
+Side = Literal["images"] | Against
+"""The answers, or what they may be held against."""
 
 
 class Judge(Protocol):
@@ -30,8 +32,8 @@ class Judge(Protocol):
         """Whether it says of one image alone how like photographs it is."""
         ...
 
-    def views(self, of: Literal["images", "references"]) -> list[View]:
-        """What has to have seen every image, or every photograph, before it can judge."""
+    def views(self, of: Side) -> list[View]:
+        """What has to have seen every picture of a side before it can judge."""
         ...
 
     def pairs(self, sitting: Sitting) -> Mapping[Comparison, Sequence[Pair]]:
@@ -64,10 +66,12 @@ class ImageJudge:
 
     @property
     def looks_at_photographs(self) -> bool:
-        return not self.reads
+        return not self.reads and self.spec.against == "references"
 
-    def views(self, of: Literal["images", "references"]) -> list[View]:
-        return [] if of == "references" and self.reads else [self.view]
+    def views(self, of: Side) -> list[View]:
+        # The gallery is of photographs, whatever it is held against.
+        seen = {"images"} if self.reads else {"images", "references", self.spec.against}
+        return [self.view] if of in seen else []
 
     def pairs(self, sitting: Sitting) -> Mapping[Comparison, Sequence[Pair]]:
         return {}
@@ -89,8 +93,9 @@ class ImageJudge:
     def aggregate(self, sitting: Sitting, rows: Sequence[Row]) -> Aggregate:
         average = sitting.protocol.average
         told = estimate(rows, self.spec.key, average)
-        references = "none" if self.reads else self.spec.references
-        return _aggregate(self, told, references=references, average=average)
+        if self.reads:
+            return _aggregate(self, told, references="none", average=average)
+        return _aggregate(self, told, **_opposite(self.spec, sitting), average=average)
 
     def _text(self, answer: Answer) -> str:
         case = answer.case
@@ -126,9 +131,9 @@ class PairJudge:
 
     @property
     def looks_at_photographs(self) -> bool:
-        return self.metric.others == "references"
+        return self.metric.others == "references" and self.spec.against == "references"
 
-    def views(self, of: Literal["images", "references"]) -> list[View]:
+    def views(self, of: Side) -> list[View]:
         return []
 
     def pairs(self, sitting: Sitting) -> Mapping[Comparison, Sequence[Pair]]:
@@ -149,9 +154,9 @@ class PairJudge:
     def aggregate(self, sitting: Sitting, rows: Sequence[Row]) -> Aggregate:
         average = sitting.protocol.average
         told = estimate(rows, self.spec.key, average)
-        siblings = self.metric.others == "siblings"
-        references = "siblings" if siblings else self.spec.references
-        return _aggregate(self, told, references=references, average=average)
+        if self.metric.others == "siblings":
+            return _aggregate(self, told, references="siblings", average=average)
+        return _aggregate(self, told, **_opposite(self.spec, sitting), average=average)
 
     def _others(self, sitting: Sitting, answer: Answer) -> list[Picture]:
         if self.metric.others == "references":
@@ -174,8 +179,8 @@ class SetJudge:
     view: View
     looks_at_photographs: ClassVar[bool] = False
 
-    def views(self, of: Literal["images", "references"]) -> list[View]:
-        return [self.view]
+    def views(self, of: Side) -> list[View]:
+        return [self.view] if of in ("images", self.spec.against) else []
 
     def pairs(self, sitting: Sitting) -> Mapping[Comparison, Sequence[Pair]]:
         return {}
@@ -192,7 +197,7 @@ class SetJudge:
         with _explained(self.spec):
             whole = self.metric.score(generated, real)
             without = self.metric.leave_out(generated, real, groups, real_groups)
-        digest = identity(sorted(picture.digest for picture in sitting.pictures))
+        digest = identity_of(sitting.pictures)
         for subject, value in {WHOLE_SET: whole, **without}.items():
             yield _set_row(self.spec.key, subject, value, digest)
 
@@ -201,19 +206,19 @@ class SetJudge:
         return _aggregate(
             self,
             told,
-            references=self.spec.references,
+            **_opposite(self.spec, sitting),
             n_real=len(self._real(sitting)),
             bias=self.metric.bias,
         )
 
     def _real(self, sitting: Sitting) -> list[tuple[str, Picture]]:
-        """The distinct photographs that count, with their subjects."""
-        counted = {
-            (answer.case.subject, picture): None
+        """The distinct photographs that count, or every counterpart, with their subjects."""
+        counted = [
+            (answer.case.subject, picture)
             for answer in sitting.answers
             for picture in sitting.counted(self.spec, answer.case)
-        }
-        return list(counted)
+        ]
+        return list(dict.fromkeys(counted)) if self.spec.against == "references" else counted
 
 
 @contextmanager
@@ -226,6 +231,14 @@ def _explained(spec: MetricSpec, where: str = "") -> Iterator[None]:
             f"'{spec.key}' cannot be computed{where}: {error}; leave it out with --metrics, or "
             "bring what it needs."
         ) from error
+
+
+def _opposite(spec: MetricSpec, sitting: Sitting) -> dict[str, str]:
+    """What images are held against, and which ones where the suite does not say it."""
+    if spec.against == "references":
+        return {"references": spec.references}
+    held = identity_of(sitting.opposite(spec.against))
+    return {"references": "none", "against": spec.against, "against_digest": held}
 
 
 def _set_row(metric: str, subject: str, value: float, digest: str) -> Row:

@@ -7,7 +7,14 @@ from bench.api import Frozen
 from bench.errors import unknown
 from bench.protocols import MetricSpec, Protocol
 from bench.registry import Kind
-from bench.statements import among_siblings, keys_of, looks_at_photographs, reads_text, statements
+from bench.statements import (
+    among_siblings,
+    keys_of,
+    looks_at_others,
+    looks_at_photographs,
+    reads_text,
+    statements,
+)
 from bench.suites import Suite
 
 
@@ -110,6 +117,17 @@ def _no_photograph(suite: Suite, protocol: Protocol) -> Iterator[str]:
             )
 
 
+def _no_counterpart(suite: Suite, protocol: Protocol) -> Iterator[str]:
+    for spec in protocol.metrics:
+        if spec.against != "references" and not looks_at_others(spec):
+            yield f"'{spec.key}' holds images against no others: remove against."
+        elif spec.against == "sources" and suite.sources is None:
+            yield (
+                f"'{spec.key}' holds images against those to be edited, and {suite.key} has none: "
+                "choose another 'against'."
+            )
+
+
 def _least(spec: MetricSpec) -> int:
     return 2 if spec.references == "all-but-input" else 1
 
@@ -145,6 +163,7 @@ RULES: dict[str, Callable[[Suite, Protocol], Iterator[str]]] = {
     "stray-statement": _stray_statement,
     "ungrounded-region": _ungrounded_region,
     "no-photograph": _no_photograph,
+    "no-counterpart": _no_counterpart,
     "lone-image": _lone_image,
     "literal-template": _literal_template,
     "unused-reference": _unused_reference,

@@ -176,9 +176,16 @@ def _name(subject: Subject, protocol: Protocol) -> str:
 
 
 def specify(
-    plan: Plan, method: Method, backbone_digest: str, encoders: dict[str, str]
+    plan: Plan,
+    method: Method,
+    backbone_digest: str,
+    encoders: dict[str, str],
+    counterparts: dict[str, str] | None = None,
 ) -> Specification:
-    """The identity-giving specification of a plan, once weights are known."""
+    """The identity-giving specification of a plan, once weights are known.
+
+    ``counterparts`` are digests of images that the answers are held against and no suite states.
+    """
     metrics: dict[str, Any] = {
         spec.key: registry.load("metric", spec.metric).version for spec in plan.protocol.metrics
     }
@@ -192,7 +199,7 @@ def specify(
         method=plan.method,
         method_revision=method.revision,
         options={key: v for key, v in plan.options.items() if key not in method.inputs},
-        inputs=dict(method.inputs),
+        inputs={**method.inputs, **(counterparts or {})},
         backbone=plan.backbone,
         backbone_digest=backbone_digest,
         subjects=plan.subjects,

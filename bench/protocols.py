@@ -11,6 +11,7 @@ from bench.errors import UserError
 from bench.suites import Suite, pick_version, read_table, suite_folder
 
 References = Literal["all", "input", "all-but-input", "fixed"]
+Against = Literal["references", "sources", "vanilla"]
 ScoredText = Literal["prompt", "class_noun", "template"]
 
 
@@ -20,10 +21,11 @@ class MetricSpec(Later):
     ``input`` is the one image that the method was given, ``fixed`` the protocol's
     ``fixed_references``. Metrics of text ignore ``references``. The encoder sees a ``region`` of
     every image: all of it, the detected box, the subject without its background, or the background
-    without its subject.
+    without its subject. Images are held ``against`` references, or against one image of the same
+    case: the one to be edited, or the one that the same backbone makes without the subject.
     """
 
-    later = frozenset({"region", "precision", "name"})
+    later = frozenset({"region", "precision", "name", "against"})
 
     metric: str
     encoder: str
@@ -32,6 +34,7 @@ class MetricSpec(Later):
     precision: Precision = "fp32"
     name: str | None = None
     """What its numbers are called where ``metric`` alone would be ambiguous."""
+    against: Against = "references"
 
     @property
     def key(self) -> str:

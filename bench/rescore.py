@@ -10,13 +10,14 @@ from rich.text import Text
 
 from bench.api import Case, Progress, silent
 from bench.brought import Scored, score_images
+from bench.counterparts import wants_vanilla
 from bench.errors import UserError
 from bench.faults import Report
 from bench.folder import Found, check, index
 from bench.plan import make_cases
 from bench.protocols import Protocol
 from bench.score import Networks
-from bench.sitting import Drawn
+from bench.sitting import Drawn, Shown, not_shown, place_of
 from bench.suites import Suite
 
 NOTE = (
@@ -55,12 +56,14 @@ def rescore(
     allow_partial: bool = False,
     out: Path | None = None,
     progress: Progress = silent,
+    vanilla: Path | None = None,
+    shown: Shown = not_shown,
 ) -> list[Outcome]:
     """Every protocol's numbers for the images of a report, in a folder each.
 
     ``protocols`` are pairs: a protocol, and itself with the metrics that are wanted. What cannot be
     scored, for want of images, weights or photographs, has a reason in its place. Networks and
-    features are shared.
+    features are shared. ``vanilla`` and ``shown`` are those of ``bench.brought.score_images``.
     """
     networks: Networks = {}
 
@@ -71,9 +74,20 @@ def rescore(
         if limited and not (allow_partial and images):
             return Outcome(protocol, reason=_lack(protocol, len(cases), images, report))
         place = out / protocol.key if out else None
+        without = vanilla if wants_vanilla(used) else None
         try:
             scored = score_images(
-                suite, protocol, used, images, label, limited, place, progress, networks
+                suite,
+                protocol,
+                used,
+                images,
+                label,
+                limited,
+                place,
+                progress,
+                networks,
+                without,
+                shown,
             )
         except UserError as error:
             return Outcome(protocol, reason=str(error))
@@ -132,12 +146,8 @@ def _fit(found: Found) -> tuple[int, int]:
 
 def _answers(cases: Sequence[Case], report: Report) -> list[Drawn]:
     """The images by subject, prompt and seed, under a protocol's own cases."""
-    files = {_place(case): (path, digest) for case, path, digest in report.images}
-    return [(case, *files[_place(case)]) for case in cases if _place(case) in files]
-
-
-def _place(case: Case) -> tuple[str, int, int]:
-    return case.subject, case.prompt_index, case.seed
+    files = {place_of(case): (path, digest) for case, path, digest in report.images}
+    return [(case, *files[place_of(case)]) for case in cases if place_of(case) in files]
 
 
 def _lack(protocol: Protocol, asked: int, images: Sequence[Drawn], report: Report) -> str:

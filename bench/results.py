@@ -64,6 +64,17 @@ class Aggregate(Estimate):
     """For a number about a set: how many photographs the images are held against."""
     bias: str | None = None
     """For a number about a set: how the number of images moves it."""
+    against: str = "references"
+    """What the images are held against, in the protocol's words."""
+    against_digest: str | None = None
+    """Identity of those images' digests, where they are not references."""
+
+    @property
+    def held_against(self) -> str:
+        """What the images are held against, named so that equal names mean equal images."""
+        if self.against_digest is None:
+            return f"references {self.references}"
+        return f"against {self.against} {self.against_digest[:12]}"
 
     @property
     def definition(self) -> tuple[str, ...]:
@@ -72,7 +83,7 @@ class Aggregate(Estimate):
             f"version {self.metric_version}",
             f"encoder {self.encoder or 'none'}",
             f"encoder digest {self.encoder_digest or 'none'}",
-            f"references {self.references}",
+            self.held_against,
             f"precision {self.precision}",
             f"region {self.region}",
             f"average over {self.average}",
@@ -88,7 +99,7 @@ class Aggregate(Estimate):
         told = [
             *([where] if where else []),
             f"encoder {self.encoder}" if self.encoder else "no encoder",
-            *([f"references {self.references}"] if self.references != "none" else []),
+            *([self.held_against] if self.held_against != "references none" else []),
             *([f"region {self.region}"] if self.region != "whole" else []),
             *([f"precision {self.precision}"] if self.precision != "fp32" else []),
             *([f"mean over {self.average}"] if self.average != "images" else []),

@@ -16,7 +16,6 @@ from typing import Any
 
 from bench import registry
 from bench.api import (
-    Case,
     Comparer,
     Encoder,
     Frozen,
@@ -27,8 +26,10 @@ from bench.api import (
     rows_identity,
     silent,
 )
+from bench.counterparts import find_counterparts
 from bench.errors import UserError
-from bench.gallery import Gallery
+from bench.gallery import Gallery, identity_of
+from bench.made import MANIFEST
 from bench.paths import home
 from bench.plan import NO_BACKBONE, Plan, Specification, specify
 from bench.references import open_reference
@@ -42,10 +43,9 @@ from bench.results import (
     write_rows,
 )
 from bench.score import aggregates, score
-from bench.sitting import Shown, Sitting
+from bench.sitting import Counterparts, Shown, Sitting, not_shown
 from bench.store import ImageStore, exclusive, write_atomically
 
-MANIFEST = "manifest.json"
 STAGES = ("train", "generate", "score")
 OPENED = 8
 """Reference images kept open while images are drawn, subject after subject."""
@@ -107,18 +107,26 @@ class RunFolder:
         self.log({"event": "stage", "stage": name, "seconds": time.monotonic() - began})
 
 
-def execute(plan: Plan, out: Path | None, progress: Progress = silent) -> tuple[Path, RunResult]:
+def execute(
+    plan: Plan, out: Path | None, progress: Progress = silent, vanilla: Path | None = None
+) -> tuple[Path, RunResult]:
     """Do what is left of a plan; returns the run's folder and its result.
 
+    ``vanilla`` holds images of the same cases without the subject, for protocols that want them.
     Everything that can be missing (data, weights) is looked for before anything long begins.
     """
     open_reference(plan.suite, plan.suite.subjects[0], plan.cases[0].reference)
+    counterparts = find_counterparts(
+        plan.suite, plan.protocol, plan.cases, vanilla, plan.backbone, progress
+    )
+    made = counterparts.get("vanilla", {})
+    brought = {"vanilla": identity_of(made.values())} if made else {}
     encoders = _encoders(plan)
     backbone = _backbone(plan)
     factory = registry.load("method", plan.method)
     method = factory(backbone, factory.Options.model_validate(plan.options))
     digests = {name: encoder.digest for name, encoder in encoders.items()}
-    specification = specify(plan, method, backbone.spec.digest, digests)
+    specification = specify(plan, method, backbone.spec.digest, digests, brought)
     folder = RunFolder(out or default_folder(plan, specification))
     with exclusive(folder.folder, wait=False):
         folder.claim(specification)
@@ -128,9 +136,9 @@ def execute(plan: Plan, out: Path | None, progress: Progress = silent) -> tuple[
         _train_and_generate(plan, method, backbone.spec.batch, folder, progress)
         environment = Environment.here(str(backbone.device), str(backbone.dtype).split(".")[-1])
         mini = backbone.spec.mini or plan.protocol.mini_weights
-        shown = getattr(method, "shown", _drawn)
+        shown = getattr(method, "shown", not_shown)
         return folder.folder, _score(
-            plan, specification, mini, environment, folder, shown, progress
+            plan, specification, mini, environment, folder, shown, counterparts, progress
         )
 
 
@@ -174,12 +182,14 @@ def _score(
     environment: Environment,
     folder: RunFolder,
     shown: Shown,
+    counterparts: Counterparts,
     progress: Progress,
 ) -> RunResult:
     store = folder.images
     images = [(case, store.path(case.file), store.digests[case.file]) for case in plan.cases]
     with folder.stage("score"):
-        sitting = Sitting.of_files(images, Gallery(plan.suite), plan.protocol, shown)
+        gallery = Gallery(plan.suite)
+        sitting = Sitting.of_files(images, gallery, plan.protocol, shown, counterparts)
         rows = score(sitting, progress)
         write_rows(rows, folder.folder / ROWS_FILE)
     result = RunResult(
@@ -213,10 +223,6 @@ def _backbone(plan: Plan) -> Any:
         return registry.load("backbone", plan.backbone)()
     spec = SimpleNamespace(digest=NO_BACKBONE, batch=1, mini=False)
     return SimpleNamespace(spec=spec, device="cpu", dtype=NO_BACKBONE)
-
-
-def _drawn(case: Case) -> None:
-    """A method that names no photographs draws its images."""
 
 
 def _encoders(plan: Plan) -> dict[str, Encoder | Comparer]:

@@ -2,14 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from bench import registry
 from bench.api import Cutter, Precision, Progress, Region, Row, silent
 from bench.features import FeatureStore
-from bench.judges import ImageJudge, Judge, PairJudge, SetJudge
+from bench.judges import ImageJudge, Judge, PairJudge, SetJudge, Side
 from bench.observe import Observed, Pair, observe, read
-from bench.protocols import MetricSpec, Protocol, References
+from bench.protocols import Against, MetricSpec, Protocol, References
 from bench.results import Aggregate
 from bench.sitting import Sitting
 from bench.views import Comparison, View
@@ -118,9 +118,13 @@ def _look(table: Sequence[Judge], sitting: Sitting, observed: Observed, progress
             pairs[comparison] += wanted
         for view, wanted_texts in judge.texts(sitting).items():
             texts[view] |= wanted_texts
-    of_references = list(dict.fromkeys(v for judge in table for v in judge.views("references")))
-    of_images = list(dict.fromkeys(v for judge in table for v in judge.views("images")))
-    observe(observed, sitting.references, of_references, {}, progress, "References")
-    observe(observed, sitting.pictures, of_images, pairs, progress, "Scoring")
+    for side in get_args(Against):
+        if views := _views(table, side):
+            observe(observed, sitting.opposite(side), views, {}, progress, side.capitalize())
+    observe(observed, sitting.pictures, _views(table, "images"), pairs, progress, "Scoring")
     for view, wanted_texts in texts.items():
         read(observed, view, wanted_texts)
+
+
+def _views(table: Sequence[Judge], side: Side) -> list[View]:
+    return list(dict.fromkeys(view for judge in table for view in judge.views(side)))

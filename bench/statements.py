@@ -22,6 +22,10 @@ REFERENCES = {
     "all-but-input": "all photographs but the one given to the method",
     "fixed": "the protocol's one fixed photograph",
 }
+AGAINST = {
+    "sources": "the image that was to be edited",
+    "vanilla": "the image that the backbone makes of the same prompt without the subject",
+}
 ALIASES = {"input_reference": "input_references", "fixed_reference": "fixed_references"}
 """Fields that a file and the protocol read from it call differently."""
 
@@ -73,6 +77,8 @@ def in_words(spec: MetricSpec) -> str:
     told = [_definition(spec), f"encoder {spec.encoder}"]
     if looks_at_photographs(spec):
         told.append(REFERENCES[spec.references])
+    if spec.against != "references":
+        told.append(f"against {AGAINST[spec.against]}")
     if spec.region != "whole":
         told.append(f"region {spec.region}")
     return "; ".join([*told, spec.precision])
@@ -92,6 +98,11 @@ def among_siblings(spec: MetricSpec) -> bool:
 
 def looks_at_photographs(spec: MetricSpec) -> bool:
     """Whether images are held against photographs, so that ``references`` means something."""
+    return looks_at_others(spec) and spec.against == "references"
+
+
+def looks_at_others(spec: MetricSpec) -> bool:
+    """Whether images are held against others, so that ``against`` means something."""
     return not reads_text(spec) and not among_siblings(spec)
 
 
@@ -178,6 +189,8 @@ def _of_metric(suite: Suite, protocol: Protocol, spec: MetricSpec) -> Iterator[S
     fields = {"metric": _definition(spec), "encoder": spec.encoder}
     if looks_at_photographs(spec):
         fields["references"] = REFERENCES[spec.references]
+    if spec.against != "references":
+        fields["against"] = AGAINST[spec.against]
     fields |= {"region": spec.region, "precision": spec.precision}
     nature = _nature(spec)
     if nature and nature.kind == "set":
@@ -187,8 +200,10 @@ def _of_metric(suite: Suite, protocol: Protocol, spec: MetricSpec) -> Iterator[S
 
 
 def _sizes(suite: Suite, protocol: Protocol, spec: MetricSpec) -> str:
-    """How many images a number about a set is made of, and how many photographs."""
+    """How many images a number about a set is made of, and how many others."""
     made = protocol.seeds * sum(len(prompts_for(suite, subject)) for subject in suite.subjects)
+    if spec.against != "references":
+        return f"{made} images against as many"
     photographs = sum(len(subject.references) for subject in suite.subjects)
     subjects = len(suite.subjects)
     counted = {"all": photographs, "all-but-input": photographs - subjects}

@@ -133,6 +133,19 @@ def test_one_seed_has_nothing_to_differ_from(suite: Suite, stated: Protocol) -> 
     assert set(found(suite, stated, metrics=(diversity,), seeds=1)) == {"lone-image"}
 
 
+def test_what_images_are_held_against_is_to_be_there(suite: Suite, stated: Protocol) -> None:
+    sources = {**STATED, "metrics.against": "the paper, section 4"}
+    fid = MetricSpec(metric="fid", encoder="inception-2015-tf", against="vanilla")
+    assert found(suite, stated, metrics=(fid,), sources=sources) == {}
+    edited = fid.model_copy(update={"against": "sources"})
+    told = found(suite, stated, metrics=(edited,), sources=sources)
+    assert set(told) == {"no-counterpart"} and "dreambench@1 has none" in told["no-counterpart"]
+    text = CLIP_T.model_copy(update={"against": "vanilla"})
+    sources |= {"scored_text": "evaluate.py"}
+    told = found(suite, stated, metrics=(text,), sources=sources)
+    assert told == {"no-counterpart": "'clip_t' holds images against no others: remove against."}
+
+
 def test_a_template_that_is_scored_as_it_stands(suite: Suite, stated: Protocol) -> None:
     sources = {**STATED, "scored_text": "evaluate.py"}
     changed = {"scored_text": "template", "sources": sources}

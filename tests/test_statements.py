@@ -69,6 +69,16 @@ def test_a_metric_of_a_set_says_what_it_is_made_of(
     assert found["fid.n"].words == f"3000 images against {photographs} photographs"
 
 
+def test_a_metric_says_what_it_holds_images_against_where_these_are_no_photographs(
+    suite: Suite,
+) -> None:
+    fid = MetricSpec(metric="fid", encoder="inception-2015-tf", against="vanilla")
+    found = told(suite, metrics=(fid,))
+    assert "without the subject" in found["fid.against"].words
+    assert "fid.references" not in found
+    assert found["fid.n"].words == "3000 images against as many"
+
+
 def test_a_metric_that_nothing_answers_to_is_shown_for_what_it_is(suite: Suite) -> None:
     found = told(suite, metrics=(MetricSpec(metric="dyno", encoder="dino-vits16"),))
     assert found["dyno.metric"].words == "dyno, not known here"

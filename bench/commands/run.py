@@ -32,10 +32,17 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; an unfinished one is continued.")
     ] = None,
+    vanilla: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Images without the subject, for protocols that want them."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a method, answer a suite, score the images and show the leaderboard."""
+    from bench.counterparts import demand_vanilla
     from bench.options import parse_pairs
     from bench.plan import Request, make_plan
     from bench.terminal import progress_bars, stderr
@@ -51,6 +58,7 @@ def run(
             seeds=seeds,
         )
     )
+    demand_vanilla(plan.suite, plan.protocol, vanilla)
     if plan.notice:
         stderr.print(plan.notice, soft_wrap=True)
     if dry_run:
@@ -59,7 +67,7 @@ def run(
     from bench.run import RunFolder, execute
 
     with progress_bars() as progress:
-        folder, result = execute(plan, out, progress)
+        folder, result = execute(plan, out, progress, vanilla)
     seconds = RunFolder(folder).seconds()
     if as_json:
         print_json(_summary(folder, result, seconds))

@@ -49,6 +49,12 @@ def score(
             "--photographs", help="Score the suite's photographs, each against its others."
         ),
     ] = False,
+    vanilla: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Images without the subject, for protocols that want them."
+        ),
+    ] = None,
     real: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Without a suite: real images.")
     ] = None,
@@ -76,14 +82,14 @@ def score(
 
     known = load_suite(suite)
     if protocol == "all":
-        _every(known, images, names, precision, label, allow_partial, out, as_json)
+        _every(known, images, names, precision, label, allow_partial, vanilla, out, as_json)
         return
     asked = load_protocol(known, protocol)
     used = select(asked, names, _precision(precision))
     if images is None:
-        _photographs(known, asked, used, out, as_json)
+        _photographs(known, asked, used, vanilla, out, as_json)
     else:
-        _images(known, asked, used, images, label, allow_partial, out, as_json)
+        _images(known, asked, used, images, label, allow_partial, vanilla, out, as_json)
 
 
 def _images(
@@ -93,17 +99,21 @@ def _images(
     images: Path,
     label: str,
     allow_partial: bool,
+    vanilla: Path | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
     from bench.brought import score_images
+    from bench.counterparts import demand_vanilla
     from bench.folder import check, index
+    from bench.made import images_of, shown_by
     from bench.plan import make_cases
     from bench.terminal import progress_bars, stderr
 
+    demand_vanilla(suite, used, vanilla)
     cases = make_cases(suite, asked, suite.subjects, asked.seeds)
     with progress_bars() as progress:
-        report = check(index(images, cases), progress)
+        report = check(index(images_of(images), cases), progress)
     if report.faults:
         stderr.print(report.table())
     if report.blocking and not (allow_partial and report.images):
@@ -111,7 +121,16 @@ def _images(
     with progress_bars() as progress:
         limited = len(report.images) < len(cases)
         folder, result = score_images(
-            suite, asked, used, report.images, label, limited, out, progress
+            suite,
+            asked,
+            used,
+            report.images,
+            label,
+            limited,
+            out,
+            progress,
+            vanilla=vanilla,
+            shown=shown_by(images, suite),
         )
     _show(folder, result, as_json, report)
 
@@ -123,6 +142,7 @@ def _every(
     precision: str,
     label: str,
     allow_partial: bool,
+    vanilla: Path | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -131,6 +151,7 @@ def _every(
             "'--protocol all' scores images again and again: add '--images DIR', or name one "
             "protocol for the photographs."
         )
+    from bench.made import images_of, shown_by
     from bench.protocols import list_protocols
     from bench.rescore import look, rescore
     from bench.score import select
@@ -139,19 +160,36 @@ def _every(
     every = list_protocols(suite)
     pairs = [(one, select(one, names, _precision(precision))) for one in every]
     with progress_bars() as progress:
-        report = look(suite, every, images, progress)
+        report = look(suite, every, images_of(images), progress)
     if report.faults:
         stderr.print(report.table())
     if not report.images:
         raise UserError(report.sentence)
     with progress_bars() as progress:
-        outcomes = rescore(suite, pairs, report, label, allow_partial, out, progress)
+        outcomes = rescore(
+            suite,
+            pairs,
+            report,
+            label,
+            allow_partial,
+            out,
+            progress,
+            vanilla,
+            shown_by(images, suite),
+        )
     _show_every(outcomes, report, as_json)
 
 
 def _photographs(
-    suite: "Suite", asked: "Protocol", used: "Protocol", out: Path | None, as_json: bool
+    suite: "Suite",
+    asked: "Protocol",
+    used: "Protocol",
+    vanilla: Path | None,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
+    if vanilla is not None:
+        raise UserError("Photographs are held against photographs: leave out --vanilla.")
     from bench.brought import score_photographs
     from bench.terminal import progress_bars
 

@@ -1,0 +1,50 @@
+"""Folders of images as others read them: plain ones, and those of runs, which say how they came."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bench import registry
+from bench.api import Case
+from bench.plan import make_cases
+from bench.protocols import load_protocol
+from bench.sitting import Place, Shown, not_shown, place_of
+from bench.suites import Suite
+
+MANIFEST = "manifest.json"
+IMAGES = "images"
+
+
+def images_of(source: Path) -> Path:
+    """Where the images of a run lie, or the source itself where that is no run's folder."""
+    return source / IMAGES if (source / MANIFEST).is_file() else source
+
+
+def specification_of(source: Path) -> dict[str, Any] | None:
+    """What a run's manifest says of the images in its folder; None for images of unknown origin."""
+    folder = source.parent if source.name == IMAGES else source
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    told = manifest.get("specification") if isinstance(manifest, dict) else None
+    return told if isinstance(told, dict) else None
+
+
+def shown_by(source: Path, suite: Suite) -> Shown:
+    """Which photographs a run's method answered with, asked as the run was, not as it is scored."""
+    told = specification_of(source)
+    if told is None or told["suite"] != suite.key or told["method"] not in registry.names("method"):
+        return not_shown
+    factory = registry.load("method", told["method"])
+    if not hasattr(factory, "shown"):
+        return not_shown
+    method = factory(None, factory.Options.model_validate(told["options"]))
+    asked = load_protocol(suite, told["protocol"])
+    cases = make_cases(suite, asked, suite.subjects, told["seeds"])
+    shown: dict[Place, str] = {place_of(case): method.shown(case) for case in cases}
+
+    def of_case(case: Case) -> str | None:
+        return shown.get(place_of(case))
+
+    return of_case
