@@ -136,6 +136,20 @@ class Workspace:
     progress: Progress = silent
 
 
+@dataclass(frozen=True)
+class Card:
+    """What is known of a method beside its code.
+
+    ``stated``: option or part of the method to what its source says; ``choices``: what the source
+    leaves open to what is done here and why; ``notes``: slips of the source and the like.
+    """
+
+    source: str
+    stated: Mapping[str, str]
+    choices: Mapping[str, str]
+    notes: str = ""
+
+
 class Method(Protocol):
     """An adapter: how one method is trained and how it draws.
 

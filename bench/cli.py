@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bench.commands import board, correlate, data, look, mini, protocol, run, score, weights
+from bench.commands import board, correlate, data, look, mini, protocol, run, score, show, weights
 from bench.errors import UserError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command()(look.compare)
 app.command()(correlate.correlate)
 app.command("list")(look.list_things)
 app.command()(look.doctor)
+app.add_typer(show.app, name="show")
 app.add_typer(board.app, name="board")
 app.add_typer(protocol.app, name="protocol")
 app.add_typer(data.app, name="data")

@@ -1,6 +1,6 @@
 """How a reference is made worse before a negative is drawn from it.
 
-Source: SFO (arXiv 2506.03621), Sec. 4.3 and Table 5.
+Source: SFO (arXiv 2506.03621), Sec. 3.3 and Table 5.
 """
 
 from typing import Literal

@@ -5,6 +5,7 @@ stated there: the reference.
 """
 
 from bench.api import Workspace
+from bench.methods import cards
 from bench.methods.choice import winners
 from bench.methods.examples import Example
 from bench.methods.pair_folder import PairFolder
@@ -16,6 +17,7 @@ class DpoDino(Compared):
     """Of two images of one condition, the one that is more like the reference is preferred."""
 
     name = "dpo-dino"
+    card = cards.DPO_DINO
 
     def source(self) -> SelfPlay:
         return SelfPlay(draws=2)

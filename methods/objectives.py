@@ -61,7 +61,7 @@ def preference(
 class Timesteps:
     """p(t): uniform on [0, 1], or sigmoid(N(mean, std^2)).
 
-    Source: SFO (arXiv 2506.03621), Sec. 4.2 and Table C, where N(0, 0.25) names a variance.
+    Source: SFO (arXiv 2506.03621), Sec. 3.2 and Table C, where N(0, 0.25) names a variance.
     """
 
     kind: Literal["logit-normal", "uniform"] = "logit-normal"

@@ -38,7 +38,7 @@ class Cdns:
     ``radius`` is PIL's Gaussian radius at 512 pixels, ``deviation`` the standard deviation of noise
     on pixels in [0, 1]. ``generic`` may name ``{item}``. ``captions``: a JSON Lines file with an
     ``index`` and a ``caption`` per triplet, for corpora that bring no hallucinated ones.
-    Source: SFO (arXiv 2506.03621), Sec. 4.3 and Table 5.
+    Source: SFO (arXiv 2506.03621), Sec. 3.3 and Table 5.
     """
 
     image: Degradation = "blur"

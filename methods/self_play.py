@@ -4,6 +4,7 @@ Source: SPIN-Diffusion (arXiv 2402.10210), one iteration, as SFO (arXiv 2506.036
 Table 4.
 """
 
+from bench.methods import cards
 from bench.methods.pairs import SelfPlay as SelfPlaySource
 from bench.methods.tuning import Compared
 
@@ -12,6 +13,7 @@ class SelfPlay(Compared):
     """The true target over what the model itself makes of the same condition."""
 
     name = "self-play"
+    card = cards.SELF_PLAY
 
     def source(self) -> SelfPlaySource:
         return SelfPlaySource()

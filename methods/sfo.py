@@ -1,7 +1,7 @@
 """SFO: subject fidelity optimisation, a LoRA beside the frozen SFT LoRA that learns from pairs.
 
 The positive is the true target, the negative what SFT-base draws from a degraded condition.
-Source: "Subject Fidelity Optimization" (arXiv 2506.03621), Sec. 4, Eq. 3, Fig. C.
+Source: "Subject Fidelity Optimization" (arXiv 2506.03621), Sec. 3, Eq. 3, Fig. C.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from bench.errors import UserError
+from bench.methods import cards
 from bench.methods.degradations import Degradation
 from bench.methods.pairs import Cdns, TextDegradation
 from bench.methods.tuning import Compared, PairOptions
@@ -34,6 +35,7 @@ class Sfo(Compared):
     """SFT-base plus an adapter that prefers the true subject to a degraded one."""
 
     name = "sfo"
+    card = cards.SFO
     revision = 2
     Options: ClassVar = SfoOptions
 

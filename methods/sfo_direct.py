@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from bench.errors import UserError
+from bench.methods import cards
 from bench.methods.backbones.backbone import Backbone
 from bench.methods.sfo import Sfo
 from bench.methods.tuning import OVERRIDES
@@ -16,6 +17,7 @@ class SfoDirect(Sfo):
     """The trained adapter starts as a copy of the SFT LoRA, which stays as the reference model."""
 
     name = "sfo-direct"
+    card = cards.SFO_DIRECT
     revision = 1
     overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **OVERRIDES,

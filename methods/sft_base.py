@@ -14,6 +14,7 @@ from pydantic import Field
 from bench.api import Frozen, Question, Scope, Workspace
 from bench.errors import UserError
 from bench.identity import file_digest
+from bench.methods import cards
 from bench.methods.backbones.backbone import OFF, Backbone, Weights
 from bench.methods.comparative import FlowMatching
 from bench.methods.corpora import Corpus, load_corpus
@@ -62,6 +63,7 @@ class SftBase:
     """
 
     name = "sft-base"
+    card = cards.SFT
     revision = 1
     scope: Scope = "corpus"
     Options: ClassVar = SftOptions
