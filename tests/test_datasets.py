@@ -232,6 +232,25 @@ def test_dreammatcher_reads_the_template_and_the_standard_protocol_the_prompt() 
     assert case.prompt == "a barn in the jungle" and case.text is None
 
 
+def test_what_siso_holds_against_vanilla_images_came_in_its_second_version() -> None:
+    suite = load_suite("imagenhub-generation")
+    first, second = load_protocol(suite, "siso@1"), load_protocol(suite, "siso@2")
+    added = [spec for spec in second.metrics if spec not in first.metrics]
+    assert [spec for spec in second.metrics if spec in first.metrics] == list(first.metrics)
+    assert {spec.metric: (spec.against, spec.references) for spec in added} == {
+        **dict.fromkeys(("fid", "kid", "cmmd"), ("vanilla", "all")),
+        "diversity_mse": ("references", "input"),
+    }
+
+
+def test_siso_holds_edits_against_the_images_that_were_edited(tmp_path: Path) -> None:
+    suite = stand_in("imagenhub-editing", tmp_path)
+    edits = {spec.key: spec for spec in load_protocol(suite, "siso").metrics}
+    held = {key for key, spec in edits.items() if spec.against == "sources"}
+    assert held == {"lpips", "fid", "kid", "cmmd"}
+    assert edits["lpips"].region == edits["grounded_background"].region == "background"
+
+
 def test_kosmos_g_differs_from_plain_class_nouns_in_the_photographs_that_count() -> None:
     suite = load_suite("dreambench")
     plain, fixed = load_protocol(suite, "class-noun"), load_protocol(suite, "kosmos-g")
@@ -254,7 +273,7 @@ def columns(protocol: Protocol) -> tuple[str, ...]:
         ", ".join(dict.fromkeys(spec.references for spec in seen)),
         ", ".join(_seen_through(spec) for spec in seen if spec.metric == "dino"),
         ", ".join(_seen_through(spec) for spec in seen if spec.metric == "clip_i"),
-        ", ".join(texts) + " (`{}` left in)" * (protocol.scored_text == "template"),
+        (", ".join(texts) or "-") + " (`{}` left in)" * (protocol.scored_text == "template"),
         protocol.reported,
     )
 

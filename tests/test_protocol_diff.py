@@ -49,6 +49,23 @@ def told(suite: Suite, a: Protocol, b: Protocol) -> dict[str, tuple[str | None, 
     return {one.field: (one.a, one.b) for one in differences((suite, a), (suite, b))}
 
 
+def test_what_images_are_held_against(suite: Suite, headline: Protocol) -> None:
+    fid = MetricSpec(metric="fid", encoder="inception-2015-tf")
+    sides = [
+        headline.model_copy(update={"metrics": (fid.model_copy(update={"against": against}),)})
+        for against in ("references", "vanilla", "sources")
+    ]
+    without = "the image that the backbone makes of the same prompt without the subject"
+    assert told(suite, sides[0], sides[1]) == {
+        "fid.references": ("all photographs of the subject", None),
+        "fid.against": (None, without),
+        "fid.n": ("3000 images against 158 photographs", "3000 images against as many"),
+    }
+    edited = "the image that was to be edited"
+    assert told(suite, sides[1], sides[2]) == {"fid.against": (without, edited)}
+    assert f"against {without};" in str(told(suite, headline, sides[1])["fid"][1])
+
+
 def test_the_name_in_the_prompt(suite: Suite, headline: Protocol) -> None:
     other = load_protocol(suite, "class-noun@1")
     assert told(suite, headline, other) == NAMED

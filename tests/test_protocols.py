@@ -39,6 +39,9 @@ GOLDEN = {
     ("imagenhub-generation@1", "siso@1"): (
         "32d8afdef4704df5328d394b78d29577f1eee73aa8e9ae5f5747e79cdd8736ff"
     ),
+    ("imagenhub-generation@1", "siso@2"): (
+        "70f55529bbe8ac705cf6aa54ff0eb4530157b71e7c2de27e3f7647bd551559d1"
+    ),
     ("mini@1", "headline@1"): ("1a4ef4e195f3407e88b5283108a1255eb1135e0b4c346c7a71f941e6ccd8c4e5"),
     ("mini-validation@1", "headline@1"): (
         "44abdb5a00ab14fd03dbeff2b327efd9b76f1215dde138c9c8fcb21a308de62c"
@@ -64,6 +67,12 @@ OF_STAND_INS = {
     ),
     ("dreambench-plus", "headline@1"): (
         "a0cfef53d69c2d73bda8d53751abefa216540db9e2b1fcd52e83bbf2232fc8d3"
+    ),
+    ("imagenhub-editing", "headline@1"): (
+        "1509282cb5e9c8de6307d543cd1856d856800e0b5bc79e543f9ac8fa7623ef82"
+    ),
+    ("imagenhub-editing", "siso@1"): (
+        "6088cdd1875a10ed749f2cb0554227e83007cff05e4e3a449b47711775e7aa92"
     ),
 }
 """A protocol's identity names the subjects, so one that is downloaded has to be stood in for."""
@@ -166,6 +175,14 @@ def test_every_subject_has_an_input_of_its_own(suite: Suite, protocol: Protocol)
 def test_every_headline_exists() -> None:
     for suite in list_suites():
         assert load_protocol(suite).name == suite.headline
+
+
+def test_what_images_are_held_against_is_in_an_identity_only_where_it_is_not_photographs() -> None:
+    plain = MetricSpec(metric="fid", encoder="inception-2015-tf")
+    stated = MetricSpec(metric="fid", encoder="inception-2015-tf", against="references")
+    against = MetricSpec(metric="fid", encoder="inception-2015-tf", against="vanilla")
+    assert plain.identity == stated.identity != against.identity
+    assert "against" not in plain.model_dump() and "against" in against.model_dump()
 
 
 def test_an_unknown_protocol_is_answered_with_the_nearest_names(dreambench: Suite) -> None:
