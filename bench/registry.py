@@ -90,6 +90,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "backbone": {
         "mini": "bench.methods.backbones.mini:load",
         "flux-dev": "bench.methods.backbones.flux_dev:load",
+        "flux-schnell": "bench.methods.backbones.flux_schnell:load",
     },
 }
 _added: dict[Kind, dict[str, str]] = {kind: {} for kind in BUILT_IN}

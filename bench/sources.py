@@ -191,7 +191,7 @@ def _detector(name: str, what: str, repository: str, size: int) -> Source:
     )
 
 
-def _flux(name: str, model: str) -> Source:
+def _flux(name: str, model: str, licence: str = FLUX) -> Source:
     return Source(
         name=name,
         what=model,
@@ -202,7 +202,7 @@ def _flux(name: str, model: str) -> Source:
         ),
         size=34_000_000_000,
         about=True,
-        licence=FLUX,
+        licence=licence,
         files=("model_index.json", "scheduler/*", "text_encoder/*", "transformer/*", "vae/*"),
     )
 
@@ -310,6 +310,7 @@ _ALL = (
     ),
     _detector("sam-vit-base", "masks of subjects", "facebook/sam-vit-base", 375_000_000),
     _flux("flux-dev", "FLUX.1-dev"),
+    _flux("flux-schnell", "FLUX.1-schnell", APACHE),
     _flux("flux-kontext", "FLUX.1-Kontext-dev"),
     Source(
         name="flux-inpainting",

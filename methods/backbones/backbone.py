@@ -25,9 +25,9 @@ class BackboneSpec:
     ``resolution``: side of its square images in pixels; ``steps`` and ``guidance``: how it is
     sampled (guidance None where it knows none); ``corpus``: what corpus-wide methods train on;
     ``batch``: images drawn together; ``sft``: an SFT adapter that comes with it; ``judge``: the
-    encoder by which its trainings compare images; ``sees_references``: also without an adapter, so that
-    its SFT model is itself; ``mini``: trained on the procedural world only,
-    so no figure made with it says anything about photographs.
+    encoder by which its trainings compare images; ``sees_references``: also without an adapter, so
+    that its SFT model is itself; ``mini``: trained on the procedural world only, so no figure made
+    with it says anything about photographs.
     """
 
     name: str
@@ -80,10 +80,22 @@ class Backbone(Protocol):
     @property
     def dtype(self) -> torch.dtype: ...
 
+    def encoders_to(self, device: str) -> None:
+        """Move what encodes prompts and images and decodes: trainings on cached codes need none."""
+        ...
+
     def encode_prompts(self, prompts: list[str]) -> Text: ...
 
+    def moments(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] to what their latents are drawn from: (B, M, h, w)."""
+        ...
+
+    def latents(self, moments: Tensor, generators: Generators) -> Tensor:
+        """Latents drawn from moments; one generator per image."""
+        ...
+
     def encode_images(self, images: Tensor, generators: Generators) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] to latents; one generator per image."""
+        """``latents`` of ``moments`` of images (B, 3, H, W) in [0, 1]."""
         ...
 
     def encode_references(self, images: Tensor, generators: Generators) -> Tensor:

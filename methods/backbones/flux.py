@@ -1,8 +1,9 @@
-"""The FLUX family: one backbone class for flux-dev and for mini, made of exchangeable parts."""
+"""The FLUX family: one backbone class for its releases and for mini, made of exchangeable parts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from torch import Tensor, nn
 
+from bench.errors import UserError
 from bench.methods.backbones import lora
 from bench.methods.backbones.backbone import (
     OFF,
@@ -21,19 +23,45 @@ from bench.methods.backbones.backbone import (
     Tokens,
     Weights,
 )
-from bench.methods.backbones.conditioned import Branch, velocity
+from bench.methods.backbones.conditioned import Branch, Kept, remember, velocity
 from bench.methods.objectives import noised
 
 
 class Codec(Protocol):
-    """Images (B, 3, H, W) in [0, 1] to latents (B, C, H / factor, W / factor) and back."""
+    """Images (B, 3, H, W) in [0, 1] to latents (B, C, H / factor, W / factor) and back.
+
+    What costs is ``moments`` (B, M, H / factor, W / factor); latents are drawn from them.
+    """
 
     channels: int
     factor: int
     patch: int
 
-    def encode(self, images: Tensor, generators: Generators) -> Tensor: ...
+    def moments(self, images: Tensor) -> Tensor: ...
+    def sample(self, moments: Tensor, generators: Generators) -> Tensor: ...
     def decode(self, latents: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """How a reference is seen; an adapter is good for what it was trained with.
+
+    ``position``: the side of the image on which its tokens stand: left in OminiControl's and SFO's
+    trainings, right for the released omini/subject_512. ``independent``: its tokens attend to
+    themselves alone. ``cache``: what is then the same at every step of a sampling is computed once.
+    UserError for a cache of what is not independent.
+    """
+
+    position: Literal["left", "right"] = "left"
+    independent: bool = False
+    cache: bool = False
+
+    def __post_init__(self) -> None:
+        if self.cache and not self.independent:
+            raise UserError(
+                "A reference's keys and values can be cached only where they are the same at every "
+                "step: turn on 'independent' or turn off 'cache'."
+            )
 
 
 def pack(latents: Tensor, patch: int) -> Tensor:
@@ -58,7 +86,11 @@ def position_ids(side: int, shift: int = 0) -> Tensor:
 
 
 class FluxBackbone:
-    """A transformer, a prompt encoder, a codec and a schedule; objectives know nothing more."""
+    """A transformer, a prompt encoder, a codec and a schedule; objectives know nothing more.
+
+    ``encoders``: the networks that the prompt encoder and the codec run on. ``conditioning`` may be
+    set at any time.
+    """
 
     def __init__(
         self,
@@ -67,9 +99,11 @@ class FluxBackbone:
         encode_prompts: Callable[[list[str]], Text],
         codec: Codec,
         schedule: dict[str, Any],
+        encoders: Sequence[nn.Module] = (),
     ) -> None:
         self.spec, self.transformer, self.codec = spec, transformer.eval(), codec
         self._encode_prompts, self._schedule = encode_prompts, schedule
+        self._encoders, self.conditioning = encoders, Conditioning()
         self._everywhere: set[str] = set()
         lora.freeze(transformer)
         self._side = spec.resolution // (codec.factor * codec.patch)
@@ -82,15 +116,30 @@ class FluxBackbone:
     def dtype(self) -> torch.dtype:
         return self.transformer.dtype
 
-    @torch.no_grad()
-    def encode_prompts(self, prompts: list[str]) -> Text:
-        return self._encode_prompts(prompts)
+    def encoders_to(self, device: str) -> None:
+        """Move what encodes and decodes to a device; it works on any, only slower."""
+        for encoder in self._encoders:
+            encoder.to(device)
 
     @torch.no_grad()
+    def encode_prompts(self, prompts: list[str]) -> Text:
+        text = self._encode_prompts(prompts)
+        return Text(text.tokens.to(self.device), text.pooled.to(self.device))
+
+    @torch.no_grad()
+    def moments(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] to what ``latents`` draws from, (B, M, h, w)."""
+        return self.codec.moments(images)
+
+    @torch.no_grad()
+    def latents(self, moments: Tensor, generators: Generators) -> Tensor:
+        """Tokens (B, N, C) drawn from moments; one generator per image."""
+        latents = self.codec.sample(moments.to(self.device), generators)
+        return pack(latents, self.codec.patch).to(self.dtype)
+
     def encode_images(self, images: Tensor, generators: Generators) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] to tokens (B, N, C); one generator per image."""
-        latents = self.codec.encode(images.to(self.device), generators)
-        return pack(latents, self.codec.patch).to(self.dtype)
+        return self.latents(self.moments(images), generators)
 
     def encode_references(self, images: Tensor, generators: Generators) -> Tensor:
         """References are seen as images are."""
@@ -125,23 +174,45 @@ class FluxBackbone:
     ) -> Tensor:
         """Velocity (B, N, C) at x_t, t (B,) in [0, 1].
 
-        The reference stands to the left of the image at timestep 0, and the adapters named in
-        ``weights`` act on its tokens alone (OminiControl), but for those that were put there to
-        act on the image's as well. ValueError for adapters that are not
-        there.
+        The reference stands beside the image at timestep 0, as ``conditioning`` says, and the
+        adapters named in ``weights`` act on its tokens alone (OminiControl), but for those that
+        were put there to act on the image's as well. ValueError for adapters that are not there.
         """
+        return self._predict(x, t, condition, weights, guidance)
+
+    def _predict(
+        self,
+        x: Tensor,
+        t: Tensor,
+        condition: Condition,
+        weights: Weights,
+        guidance: float,
+        memory: list[Kept] | None = None,
+    ) -> Tensor:
         if absent := weights.keys() - getattr(self.transformer, "peft_config", {}).keys():
             raise ValueError(f"no such adapter on the backbone: {', '.join(sorted(absent))}")
         ids = position_ids(self._side).to(x.device)
         on_image = {name: weights[name] for name in weights if name in self._everywhere}
         branches = [Branch(x, ids, t, self._guidance(t, guidance), on_image)]
-        if condition.reference is not None:
-            left = position_ids(self._side, shift=-self._side).to(x.device)
-            clean = torch.zeros_like(t)
-            branches.append(
-                Branch(condition.reference, left, clean, self._guidance(t, 1.0), weights)
-            )
-        return velocity(self.transformer, condition.text, branches)[0]
+        if self.conditioning.independent:
+            memory = memory or self._memory(condition, weights)
+        elif condition.reference is not None:
+            branches.append(self._branch(condition.reference, weights))
+        return velocity(self.transformer, condition.text, branches, memory)[0]
+
+    def _branch(self, reference: Tensor, weights: Weights) -> Branch:
+        """A reference: clean, unguided, beside the image."""
+        shift = self._side if self.conditioning.position == "right" else -self._side
+        clean = torch.zeros(len(reference), device=reference.device, dtype=reference.dtype)
+        ids = position_ids(self._side, shift).to(reference.device)
+        return Branch(reference, ids, clean, self._guidance(clean, 1.0), weights)
+
+    def _memory(self, condition: Condition, weights: Weights) -> list[Kept] | None:
+        """What the image sees of an independent reference, whatever the step."""
+        if condition.reference is None:
+            return None
+        branch = self._branch(condition.reference, weights)
+        return remember(self.transformer, condition.text, branch)
 
     def _guidance(self, t: Tensor, scale: float) -> Tensor | None:
         return torch.full_like(t, scale) if self.spec.guidance is not None else None
@@ -170,9 +241,10 @@ class FluxBackbone:
     ) -> Tensor:
         """Integrate the velocity from noise to tokens (B, N, C) in Euler steps."""
         scheduler, x = self.schedule(steps), noise
+        memory = self._memory(condition, weights) if self.conditioning.cache else None
         for timestep in scheduler.timesteps:
             t = timestep.to(x.dtype).expand(len(x)) / 1000
-            velocity = self.predict(x, t, condition, weights, guidance)
+            velocity = self._predict(x, t, condition, weights, guidance, memory)
             x = scheduler.step(velocity, timestep, x, return_dict=False)[0]
         return x
 

@@ -26,8 +26,11 @@ class PixelCodec:
     channels, factor, patch = 3, 1, 4
     scale = 1.7
 
-    def encode(self, images: Tensor, generators: Generators) -> Tensor:
+    def moments(self, images: Tensor) -> Tensor:
         return (images * 2 - 1) * self.scale
+
+    def sample(self, moments: Tensor, generators: Generators) -> Tensor:
+        return moments
 
     def decode(self, latents: Tensor) -> Tensor:
         return ((latents / self.scale + 1) / 2).clamp(0, 1)

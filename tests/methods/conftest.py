@@ -45,9 +45,15 @@ FLUX_DEV_SCHEDULE = {
 def flux_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder with a FLUX pipeline where FLUX.1-dev belongs."""
     home = tmp_path_factory.mktemp("home")
+    tiny_flux(FLUX_DEV_SCHEDULE, guided=True).save_pretrained(home / "weights" / "flux-dev")
+    return home
+
+
+def tiny_flux(schedule: dict[str, Any], guided: bool) -> FluxPipeline:
+    """A pipeline of the real classes with random weights, always the same."""
     torch.manual_seed(0)
-    pipeline = FluxPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(**FLUX_DEV_SCHEDULE),
+    return FluxPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(**schedule),
         vae=tiny_vae(),
         text_encoder=CLIPTextModel(tiny_clip()),
         tokenizer=clip_tokenizer(),
@@ -55,13 +61,11 @@ def flux_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             T5Config(vocab_size=30, d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2)
         ),
         tokenizer_2=t5_tokenizer(),
-        transformer=tiny_transformer(),
+        transformer=tiny_transformer(guided),
     )
-    pipeline.save_pretrained(home / "weights" / "flux-dev")
-    return home
 
 
-def tiny_transformer() -> FluxTransformer2DModel:
+def tiny_transformer(guided: bool = True) -> FluxTransformer2DModel:
     return FluxTransformer2DModel(
         in_channels=16,
         num_layers=2,
@@ -70,7 +74,7 @@ def tiny_transformer() -> FluxTransformer2DModel:
         num_attention_heads=2,
         joint_attention_dim=32,
         pooled_projection_dim=32,
-        guidance_embeds=True,
+        guidance_embeds=guided,
         axes_dims_rope=(4, 6, 6),
     )
 

@@ -1,136 +1,31 @@
 """Our forward pass against OminiControl's, written anew the plain way, and against diffusers'."""
 
-import copy
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 import torch
-from diffusers import FluxPipeline, FluxTransformer2DModel
+from diffusers import FluxPipeline
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.methods.backbones.backbone import Condition, Text
-from bench.methods.backbones.flux import FluxBackbone, position_ids
-from bench.methods.backbones.flux_dev import wrap
+from bench.methods.backbones.flux import Conditioning, FluxBackbone, position_ids
+from bench.methods.backbones.flux_dev import DEV
+from bench.methods.backbones.flux_hub import wrap
+from tests.methods.ominicontrol import Question, merged, reference_velocity
 
 AddTrained = Callable[..., None]
 BOTH = {"sft": 1.0, "sfo": 0.7}
 
 
 @pytest.fixture
-def question(flux: FluxBackbone) -> tuple[Tensor, Tensor, Condition]:
+def question(flux: FluxBackbone) -> Question:
     """Noisy images, timesteps and a condition with references, of two samples."""
     text = flux.encode_prompts(["a red mug on the beach", "a blue mug in snow"])
     generator = torch.Generator().manual_seed(7)
     x, reference = torch.randn(2, 2, 16, 16, generator=generator)
     return x, torch.tensor([0.8, 0.35]), Condition(text, reference)
-
-
-Question = tuple[Tensor, Tensor, Condition]
-
-
-# --- the plain reference implementation -----------------------------------------------------------
-
-
-def merged(stock: FluxTransformer2DModel, flux: FluxBackbone, weights: dict[str, float]) -> Any:
-    """A copy of the stock network with the adapters added to its weights."""
-    network = copy.deepcopy(stock)
-    for name, weight in weights.items():
-        factors = flux.adapter_parameters(name)
-        for path, a in factors.items():
-            if ".lora_A." in path:
-                b = factors[path.replace(".lora_A.", ".lora_B.")]
-                layer = network.get_submodule(path.split(".lora_A.")[0])
-                layer.weight.data += weight * (b @ a)
-    return network
-
-
-def rotate(x: Tensor, ids: Tensor) -> Tensor:
-    """Rotary positions for the tiny FLUX's axes, by complex numbers; x (B, N, heads, D)."""
-    angles = []
-    for axis, dim in enumerate((4, 6, 6)):
-        frequencies = 10_000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
-        angles.append(ids[:, axis, None].double() * frequencies)
-    turn = torch.polar(torch.ones(len(ids), 8, dtype=torch.float64), torch.cat(angles, dim=1))
-    pairs = torch.view_as_complex(x.double().unflatten(-1, (-1, 2)).contiguous())
-    return torch.view_as_real(pairs * turn[None, :, None]).flatten(-2).to(x.dtype)
-
-
-def attend(queries: list[Tensor], keys: list[Tensor], values: list[Tensor]) -> list[Tensor]:
-    """One attention per query branch over the keys and values of all branches."""
-    key, value = torch.cat(keys, dim=1), torch.cat(values, dim=1)
-    answers = []
-    for query in queries:
-        scores = torch.einsum("bnhd,bmhd->bhnm", query, key) / math.sqrt(query.shape[-1])
-        answers.append(torch.einsum("bhnm,bmhd->bnhd", scores.softmax(-1), value).flatten(2))
-    return answers
-
-
-def heads(attn: Any, x: Tensor, ids: Tensor, added: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-    names = ("add_q_proj", "add_k_proj", "add_v_proj") if added else ("to_q", "to_k", "to_v")
-    norms = ("norm_added_q", "norm_added_k") if added else ("norm_q", "norm_k")
-    q, k, v = (getattr(attn, name)(x).unflatten(-1, (2, 16)) for name in names)
-    return rotate(getattr(attn, norms[0])(q), ids), rotate(getattr(attn, norms[1])(k), ids), v
-
-
-def by_branch(
-    networks: list[Any], tokens: list[Tensor], ids: list[Tensor], tembs: list[Tensor]
-) -> Tensor:
-    """Velocity of the image. Branches: text, image, reference, each with its own network."""
-    states = list(tokens)
-    for i in range(2):
-        blocks = [network.transformer_blocks[i] for network in networks]
-        norms = [block.norm1 for block in blocks]
-        norms[0] = blocks[0].norm1_context
-        mods = [norm(x, emb=temb) for norm, x, temb in zip(norms, states, tembs, strict=True)]
-        qkv = [
-            heads(block.attn, mod[0], own, added=branch == 0)
-            for branch, (block, mod, own) in enumerate(zip(blocks, mods, ids, strict=True))
-        ]
-        attended = attend(*(list(part) for part in zip(*qkv, strict=True)))
-        for branch, (block, mod) in enumerate(zip(blocks, mods, strict=True)):
-            out = block.attn.to_add_out if branch == 0 else block.attn.to_out[0]
-            norm2 = block.norm2_context if branch == 0 else block.norm2
-            ff = block.ff_context if branch == 0 else block.ff
-            _, gate, shift, scale, gate_mlp = mod
-            x = states[branch] + gate[:, None] * out(attended[branch])
-            hidden = norm2(x) * (1 + scale[:, None]) + shift[:, None]
-            states[branch] = x + gate_mlp[:, None] * ff(hidden)
-    for i in range(2):
-        blocks = [network.single_transformer_blocks[i] for network in networks]
-        mods = [b.norm(x, emb=temb) for b, x, temb in zip(blocks, states, tembs, strict=True)]
-        qkv = [heads(b.attn, m[0], own) for b, m, own in zip(blocks, mods, ids, strict=True)]
-        attended = attend(*(list(part) for part in zip(*qkv, strict=True)))
-        for branch, (block, (normed, gate)) in enumerate(zip(blocks, mods, strict=True)):
-            mlp = F.gelu(block.proj_mlp(normed), approximate="tanh")
-            update = block.proj_out(torch.cat([attended[branch], mlp], dim=-1))
-            states[branch] = states[branch] + gate[:, None] * update
-    image = networks[1]
-    velocity: Tensor = image.proj_out(image.norm_out(states[1], tembs[1]))
-    return velocity
-
-
-def reference_velocity(stock: Any, adapted: Any, question: Question, guidance: float) -> Tensor:
-    x, t, condition = question
-    text, reference = condition.text, condition.reference
-    assert reference is not None
-    ones = torch.ones(2)
-    noisy = stock.time_text_embed(t * 1000, guidance * ones * 1000, text.pooled)
-    clean = adapted.time_text_embed(0 * ones, ones * 1000, text.pooled)
-    image_ids = position_ids(4)
-    left = image_ids - torch.tensor([0, 0, 4])
-    return by_branch(
-        [stock, stock, adapted],
-        [stock.context_embedder(text.tokens), stock.x_embedder(x), adapted.x_embedder(reference)],
-        [torch.zeros(text.tokens.shape[1], 3), image_ids, left],
-        [noisy, noisy, clean],
-    )
-
-
-# --- what must hold -------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -140,11 +35,38 @@ def test_two_adapters_give_what_ominicontrol_gives_branch_by_branch(
     add_trained(flux, "sft", rank=4, seed=1)
     add_trained(flux, "sfo", rank=8, seed=2)
     adapted = merged(stock.transformer, flux, BOTH)
-    expected = reference_velocity(stock.transformer, adapted, question, guidance=3.5)
+    expected = reference_velocity(stock.transformer, adapted, question, Conditioning())
     ours = flux.predict(*question, BOTH, guidance=3.5)
     assert (ours - expected).norm() / expected.norm() < 1e-5
-    plain = reference_velocity(stock.transformer, stock.transformer, question, guidance=3.5)
+    plain = reference_velocity(stock.transformer, stock.transformer, question, Conditioning())
     assert (plain - expected).norm() / expected.norm() > 1e-2  # the adapters do matter here
+
+
+CONVENTIONS = [
+    Conditioning(position="right"),
+    Conditioning(independent=True),
+    Conditioning(position="right", independent=True),
+]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("conditioning", CONVENTIONS, ids=str)
+def test_other_conventions_give_what_ominicontrol_gives_under_its_masks(
+    flux: FluxBackbone,
+    stock: FluxPipeline,
+    question: Question,
+    add_trained: AddTrained,
+    conditioning: Conditioning,
+) -> None:
+    add_trained(flux, "sft", rank=4, seed=1)
+    add_trained(flux, "sfo", rank=8, seed=2)
+    usual = flux.predict(*question, BOTH, guidance=3.5)
+    flux.conditioning = conditioning
+    adapted = merged(stock.transformer, flux, BOTH)
+    expected = reference_velocity(stock.transformer, adapted, question, conditioning)
+    ours = flux.predict(*question, BOTH, guidance=3.5)
+    assert (ours - expected).norm() / expected.norm() < 1e-5
+    assert (ours - usual).norm() / expected.norm() > 1e-3  # what it was trained with matters
 
 
 @torch.no_grad()
@@ -250,10 +172,12 @@ def test_the_reference_is_clean_unguided_and_to_the_left(
     assert torch.equal(reference_ids, image_ids - torch.tensor([0, 0, 4]))
 
 
+@pytest.mark.parametrize("independent", [False, True])
 def test_gradient_checkpointing_changes_no_gradient(
-    flux: FluxBackbone, question: Question, add_trained: AddTrained
+    flux: FluxBackbone, question: Question, add_trained: AddTrained, independent: bool
 ) -> None:
     add_trained(flux, "sft")
+    flux.conditioning = Conditioning(independent=independent)
     assert flux.transformer.is_gradient_checkpointing
     recomputed = gradients(flux, question)
     flux.transformer.disable_gradient_checkpointing()
@@ -267,7 +191,7 @@ def test_gradient_checkpointing_changes_no_gradient(
 def test_a_bf16_base_carries_an_fp32_adapter(
     flux: FluxBackbone, stock: FluxPipeline, question: Question, add_trained: AddTrained
 ) -> None:
-    half_flux = wrap(stock.to(torch.bfloat16), "test", resolution=16)
+    half_flux = wrap(DEV, stock.to(torch.bfloat16), "test", resolution=16)
     for backbone in (flux, half_flux):
         add_trained(backbone, "sft")
     x, t, condition = question

@@ -52,6 +52,15 @@ def test_latents_are_the_pixels(mini: FluxBackbone) -> None:
     torch.testing.assert_close((first + 1) / 2, images[0, :, :4, :4])
 
 
+def test_nothing_is_drawn_from_moments(mini: FluxBackbone) -> None:
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    moments = mini.moments(images)
+    assert moments.shape == images.shape
+    assert torch.equal(mini.latents(moments, []), mini.encode_images(images, []))
+    mini.encoders_to("meta")
+    assert mini.encode_prompts(["a mug"]).tokens.device.type == "cpu"
+
+
 def test_it_is_small_and_says_what_it_was_trained_on(mini: FluxBackbone) -> None:
     size = sum(parameter.numel() for parameter in mini.transformer.parameters())
     assert size < 3.5e6

@@ -46,7 +46,7 @@ def fresh(seed: int) -> MiniNetworks:
 def to_tokens(images: Tensor) -> Tensor:
     """uint8 (B, H, W, 3) to packed tokens (B, N, 48)."""
     codec = PixelCodec()
-    return pack(codec.encode(images.permute(0, 3, 1, 2).float() / 255, []), codec.patch)
+    return pack(codec.moments(images.permute(0, 3, 1, 2).float() / 255), codec.patch)
 
 
 def draw(corpus: Corpus, generator: torch.Generator, n: int) -> tuple[Tensor, Tensor, list[str]]:
