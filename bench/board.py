@@ -1,7 +1,7 @@
 """Leaderboards: rows that are copied in, checked against their own numbers, and ranked.
 
 A board is ``<suite>/<version>/`` with ``measured/<run>/`` (``row.json`` and ``rows.parquet``) and
-a ``README.md`` that follows from them byte by byte.
+a ``README.md`` that follows from them byte by byte. Reproduced tables lie beside them.
 """
 
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from bench.api import WHOLE_SET, rows_identity
 from bench.errors import UserError
+from bench.outcomes import outcomes_of, problems_of, write_page
 from bench.protocols import load_protocol
 from bench.results import (
     MEASURED,
@@ -92,11 +93,14 @@ def _follows(told: Estimate, computed: Estimate) -> bool:
 
 
 def build(leaderboards: Path) -> list[Path]:
-    """Write every board's README and return where. UserError for a row that cannot be read."""
+    """Write every board's README and the pages of its reproduced tables; returns where.
+
+    UserError for a row or an outcome that cannot be read.
+    """
     written = []
     for board in _boards(leaderboards):
         write_atomically(board / README, _render(board, read_board(board)))
-        written.append(board / README)
+        written += [board / README, *(write_page(path) for path in outcomes_of(board))]
     return written
 
 
@@ -116,6 +120,7 @@ def check(leaderboards: Path) -> list[str]:
             problems += _outdated(run)
         if len(runs) == len(_folders(board)):
             problems += _stale(board, runs)
+        problems += problems_of(board)
     return problems
 
 

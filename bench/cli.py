@@ -9,7 +9,19 @@ from typing import Annotated
 
 import typer
 
-from bench.commands import board, correlate, data, look, mini, protocol, run, score, show, weights
+from bench.commands import (
+    board,
+    correlate,
+    data,
+    look,
+    mini,
+    protocol,
+    reproduce,
+    run,
+    score,
+    show,
+    weights,
+)
 from bench.errors import UserError
 
 app = typer.Typer(
@@ -19,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run.run)
+app.command()(reproduce.reproduce)
 app.command()(score.score)
 app.command()(look.compare)
 app.command()(correlate.correlate)
