@@ -26,7 +26,9 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "wrong-subject": "bench.methods.anchors:WrongSubject",
         "text-only": "bench.methods.text_only:TextOnly",
         "noise": "bench.methods.anchors:Noise",
-        "external": "bench.methods.external:External",
+        "kontext": "bench.methods.kontext:Kontext",
+        "diptych": "bench.methods.diptych:Diptych",
+        "ip-adapter-flux": "bench.methods.ip_adapter_flux:IpAdapterFlux",
         "external": "bench.methods.external:External",
     },
     "metric": {
@@ -90,6 +92,9 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "backbone": {
         "mini": "bench.methods.backbones.mini:load",
         "flux-dev": "bench.methods.backbones.flux_dev:load",
+        "flux-kontext": "bench.methods.backbones.flux_kontext:load",
+        "flux-inpainting": "bench.methods.backbones.flux_inpainting:load",
+        "flux-ip-adapter": "bench.methods.backbones.flux_ip_adapter:load",
         "flux-schnell": "bench.methods.backbones.flux_schnell:load",
     },
 }

@@ -1,10 +1,9 @@
 """External: images that other code made, entered as a run of their own and scored like any other.
 
 They lie as ``bench score --images`` takes them: a folder of ``<subject>/<prompt index>-<seed>.png``
-or ``<prompt text>-<seed>.png``, or a manifest.
+or ``<prompt text>-<seed>.png``, a manifest, or the folder of another run.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,11 +16,11 @@ from bench.errors import UserError
 from bench.faults import Report
 from bench.folder import check, index
 from bench.identity import file_digest, identity
+from bench.made import images_of, specification_of
 from bench.methods.anchors import Anchor
 from bench.pictures import read
 from bench.plan import Specification, make_cases
 from bench.protocols import load_protocol
-from bench.run import MANIFEST
 from bench.suites import load_suite
 
 NAMED = 3
@@ -31,7 +30,7 @@ NAMED = 3
 class ExternalOptions(Frozen):
     """Where the images are."""
 
-    images: Path | None = Field(None, description="folder or manifest of the images; needed")
+    images: Path | None = Field(None, description="folder, manifest or run of the images; needed")
 
 
 class External(Anchor):
@@ -50,7 +49,7 @@ class External(Anchor):
             raise UserError(
                 "'external' scores images that are there already: say where with --set images=DIR."
             )
-        self.source = options.images.expanduser()
+        self.source = images_of(options.images.expanduser())
         self.inputs = {"images": identity(sorted(map(_named, read_claims(self.source))))}
         self._files: Mapping[Case, Path] = {}
 
@@ -76,8 +75,7 @@ def _named(claim: Claim) -> list[str]:
 
 def _cases(workspace: Workspace) -> tuple[Case, ...]:
     """Every case of the run that the workspace belongs to."""
-    manifest = json.loads((workspace.folder.parent / MANIFEST).read_text(encoding="utf-8"))
-    run = Specification.model_validate(manifest["specification"])
+    run = Specification.model_validate(specification_of(workspace.folder.parent))
     suite = load_suite(run.suite)
     subjects = tuple(s for s in suite.subjects if s.directory in run.subjects)
     return make_cases(suite, load_protocol(suite, run.protocol), subjects, run.seeds)

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from bench.errors import UserError
+from bench.made import specification_of
 from bench.methods.external import External, ExternalOptions
 from bench.plan import Plan, Request, make_plan
 from bench.results import read_measured
-from bench.run import MANIFEST, execute
+from bench.run import execute
 
 
 @pytest.fixture(autouse=True)
@@ -96,8 +97,14 @@ def test_where_the_images_lie_is_no_part_of_the_identity(images: Path, tmp_path:
     folder, result = execute(plan(images), tmp_path / "run")
     moved = images.rename(tmp_path / "moved")
     assert execute(plan(moved), folder) == (folder, result)
-    specification = json.loads((folder / MANIFEST).read_text())["specification"]
-    assert "images" not in specification["options"]
+    specification = specification_of(folder)
+    assert specification is not None and "images" not in specification["options"]
+
+
+def test_the_folder_of_a_run_stands_for_its_images(images: Path, tmp_path: Path) -> None:
+    run, result = execute(plan(images), tmp_path / "run")
+    _, repeated = execute(plan(run), tmp_path / "again")
+    assert repeated.metrics == result.metrics
 
 
 def test_missing_images_are_counted_and_the_first_are_named_before_any_is_taken(
