@@ -92,10 +92,10 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     "backbone": {
         "mini": "bench.methods.backbones.mini:load",
         "flux-dev": "bench.methods.backbones.flux_dev:load",
+        "flux-schnell": "bench.methods.backbones.flux_schnell:load",
         "flux-kontext": "bench.methods.backbones.flux_kontext:load",
         "flux-inpainting": "bench.methods.backbones.flux_inpainting:load",
         "flux-ip-adapter": "bench.methods.backbones.flux_ip_adapter:load",
-        "flux-schnell": "bench.methods.backbones.flux_schnell:load",
     },
 }
 _added: dict[Kind, dict[str, str]] = {kind: {} for kind in BUILT_IN}
