@@ -10,13 +10,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import FluxTransformer2DModel
+from diffusers import FluxPipeline, FluxTransformer2DModel
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from bench.errors import UserError
 from bench.methods.backbones.backbone import Precision
@@ -29,6 +30,8 @@ TARGETS = (
     r"|single_transformer_blocks\.\d+\.(norm\.linear|proj_mlp|proj_out|attn\.to_[qkv])"
 )
 """The layers that OminiControl adapts: the image stream's, never the text stream's."""
+METADATA = "lora_adapter_metadata"
+"""The entry of a file's header in which diffusers keeps a PEFT configuration."""
 _KEY = re.compile(rf"transformer\.(?P<layer>{TARGETS})\.lora_(?P<side>[AB])\.weight")
 
 
@@ -79,22 +82,28 @@ def save_adapter(transformer: FluxTransformer2DModel, name: str, path: Path) -> 
     packed = {f"transformer.{key}": value for key, value in config.items()}
     described = json.dumps(packed, sort_keys=True, default=str)
     # one entry only: safetensors writes several in random order, and the file's digest counts
-    write_atomically(path, save(tensors, {"lora_adapter_metadata": described}))
+    write_atomically(path, save(tensors, {METADATA: described}))
 
 
 def load_adapter(
     transformer: FluxTransformer2DModel, name: str, path: Path, precision: Precision = "fp32"
 ) -> None:
-    """Read an adapter that ``save_adapter``, diffusers or OminiControl wrote.
+    """Read an adapter that ``save_adapter``, diffusers, OminiControl or kohya's scripts wrote.
 
-    UserError when the file is missing, damaged, made for another network, or adapts layers that
-    other tokens than the reference's pass through.
+    Its strength is alpha / rank, where the file states alpha, and else 1. UserError when the file
+    is missing, damaged, made for another network, or adapts layers that other tokens than the
+    reference's pass through.
     """
-    _check(transformer, path)
+    tensors, config = _read(path)
+    _check(transformer, path, tensors)
     with _beside_others():
-        transformer.load_lora_adapter(
-            path.parent, weight_name=path.name, adapter_name=name, local_files_only=True
-        )
+        try:
+            transformer.load_lora_adapter(tensors, adapter_name=name, metadata=config)
+        except (TypeError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"{path} holds other weights than its header states ({reason}); save it anew."
+            ) from error
     _keep_in(precision, transformer, name)
     freeze(transformer)
 
@@ -107,28 +116,65 @@ def _beside_others() -> Iterator[None]:
         yield
 
 
-def _check(transformer: FluxTransformer2DModel, path: Path) -> None:
-    shapes = _shapes(path)
-    if not any(".lora_A." in key for key in shapes):
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+    """Weights by the names that diffusers gives them, and their PEFT configuration if stated."""
+    with _opened(path) as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        config = json.loads((file.metadata() or {}).get(METADATA, "null"))
+    try:
+        tensors, alphas = FluxPipeline.lora_state_dict(tensors, return_alphas=True)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"{path} names its weights as no FLUX LoRA that diffusers knows ({error}); convert it "
+            "to diffusers' form."
+        ) from error
+    if alphas and config:
+        raise UserError(f"{path} states alpha in its header and beside its weights; remove one.")
+    return _scaled(tensors, alphas or {}), config
+
+
+def _scaled(tensors: dict[str, Tensor], alphas: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Alphas that stand beside the weights go into them, since each layer may have its own."""
+    for key, alpha in alphas.items():
+        a, b = (f"{key.removesuffix('.alpha')}.lora_{side}.weight" for side in "AB")
+        if a in tensors and b in tensors:
+            tensors[b] = tensors[b] * (alpha.item() / len(tensors[a]))
+    return tensors
+
+
+def _check(transformer: FluxTransformer2DModel, path: Path, tensors: dict[str, Tensor]) -> None:
+    if not any(key.startswith("transformer.") and ".lora_A." in key for key in tensors):
         raise UserError(f"{path} holds no LoRA for a FLUX transformer; give another file.")
     layers = dict(transformer.named_modules())
-    for key, shape in shapes.items():
+    ranks: dict[str, dict[str, int]] = {"A": {}, "B": {}}
+    for key, tensor in tensors.items():
         match = _KEY.fullmatch(key)
         if not match:
             raise UserError(
                 f"{path} adapts more than the image stream of a FLUX transformer ('{key}'); give a "
                 "subject LoRA in OminiControl's form."
             )
-        features, axis = ("in_features", 1) if match["side"] == "A" else ("out_features", 0)
-        if shape[axis] != getattr(layers.get(match["layer"]), features, None):
+        layer, side = match["layer"], match["side"]
+        features, axis = ("in_features", 1) if side == "A" else ("out_features", 0)
+        if tensor.shape[axis] != getattr(layers.get(layer), features, None):
             raise UserError(
                 f"{path} was made for another backbone ('{key}' does not fit); give this one's."
             )
+        ranks[side][layer] = tensor.shape[1 - axis]
+    if ranks["A"] != ranks["B"]:
+        raise UserError(f"{path} lacks halves of its factors; fetch or save it anew.")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A safetensors file. UserError when it cannot be read."""
+    try:
+        with safe_open(path, "pt") as file:
+            yield file
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(f"Cannot read the adapter {path} ({error}); check the path.") from error
 
 
 def _shapes(path: Path) -> dict[str, list[int]]:
-    try:
-        with safe_open(path, "pt") as file:
-            return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"Cannot read the adapter {path} ({error}); check the path.") from error
+    with _opened(path) as file:
+        return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118

@@ -108,6 +108,14 @@ def test_nothing_is_trainable_after_adding_or_loading(flux: FluxBackbone, saved:
     assert not any(parameter.requires_grad for parameter in flux.transformer.parameters())
 
 
+def test_half_of_a_factor_is_one_clear_sentence(flux: FluxBackbone, saved: Path) -> None:
+    tensors = load_file(saved)
+    del tensors["transformer.x_embedder.lora_B.weight"]
+    save_file(tensors, saved)
+    with pytest.raises(UserError, match="lacks halves of its factors"):
+        flux.load_adapter("again", saved)
+
+
 def test_a_missing_file_is_one_clear_sentence(flux: FluxBackbone, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Cannot read the adapter .*none\.safetensors"):
         flux.load_adapter("sft", tmp_path / "none.safetensors")
