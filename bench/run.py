@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,14 +18,13 @@ from bench.api import (
     Comparer,
     Encoder,
     Frozen,
-    Method,
     Progress,
-    Question,
     Workspace,
     rows_identity,
     silent,
 )
 from bench.counterparts import find_counterparts
+from bench.drawing import has_all, train_and_draw
 from bench.errors import UserError
 from bench.gallery import Gallery, identity_of
 from bench.made import MANIFEST
@@ -47,8 +45,6 @@ from bench.sitting import Counterparts, Shown, Sitting, not_shown
 from bench.store import ImageStore, exclusive, write_atomically
 
 STAGES = ("train", "generate", "score")
-OPENED = 8
-"""Reference images kept open while images are drawn, subject after subject."""
 
 
 class RunFolder:
@@ -131,9 +127,11 @@ def execute(
     with exclusive(folder.folder, wait=False):
         folder.claim(specification)
         folder.images.verify()
-        if folder.scored and _complete(plan, folder):
+        if folder.scored and has_all(folder.images, plan.cases):
             return folder.folder, read_measured(folder.folder).result
-        _train_and_generate(plan, method, backbone.spec.batch, folder, progress)
+        workspace = Workspace(folder.folder / "checkpoints", home() / "cache", folder.log, progress)
+        batch = backbone.spec.batch
+        train_and_draw(plan, method, batch, folder.images, workspace, folder.stage)
         environment = Environment.here(str(backbone.device), str(backbone.dtype).split(".")[-1])
         mini = backbone.spec.mini or plan.protocol.mini_weights
         shown = getattr(method, "shown", not_shown)
@@ -146,33 +144,6 @@ def default_folder(plan: Plan, specification: Specification) -> Path:
     """``runs/<suite>/<method>-<backbone>-<identity>`` under the working directory."""
     name = f"{plan.method}-{plan.backbone}-{specification.identity[:12]}"
     return Path("runs") / plan.suite.key / name
-
-
-def _train_and_generate(
-    plan: Plan, method: Method, batch: int, folder: RunFolder, progress: Progress
-) -> None:
-    if _complete(plan, folder):
-        return
-    workspace = Workspace(folder.folder / "checkpoints", home() / "cache", folder.log, progress)
-    with folder.stage("train"):
-        method.train(workspace)
-    with folder.stage("generate"):
-        _generate(plan, method, batch, folder, progress)
-
-
-def _generate(
-    plan: Plan, method: Method, batch: int, folder: RunFolder, progress: Progress
-) -> None:
-    """Images in fixed groups: a group is drawn whole, so that resuming changes no image."""
-    gallery = Gallery(plan.suite)
-    opened = lru_cache(OPENED)(lambda subject, file: gallery(subject)[file].open())
-    for start in range(0, len(plan.cases), batch):
-        cases = plan.cases[start : start + batch]
-        files = [case.file for case in cases]
-        if not folder.images.has_all(files):
-            questions = [Question(case, opened(case.subject, case.reference)) for case in cases]
-            folder.images.put_all(dict(zip(files, method.generate(questions), strict=True)))
-        progress("generate", start + len(cases), len(plan.cases))
 
 
 def _score(
@@ -228,10 +199,6 @@ def _backbone(plan: Plan) -> Any:
 def _encoders(plan: Plan) -> dict[str, Encoder | Comparer]:
     names = dict.fromkeys(spec.encoder for spec in plan.protocol.metrics)
     return {name: registry.load("encoder", name)() for name in names}
-
-
-def _complete(plan: Plan, folder: RunFolder) -> bool:
-    return folder.images.has_all([case.file for case in plan.cases])
 
 
 def _plain(model: Frozen) -> dict[str, Any]:
