@@ -260,6 +260,13 @@ class FluxBackbone:
         lora.add_adapter(self.transformer, name, rank, seed, precision)
         self._acts_on(name, tokens)
 
+    def remove_adapter(self, name: str) -> None:
+        """Take an adapter away, so that another may have its name. ValueError for none."""
+        if name not in getattr(self.transformer, "peft_config", {}):
+            raise ValueError(f"no such adapter on the backbone: {name}")
+        self.transformer.delete_adapters(name)
+        self._everywhere.discard(name)
+
     def adapter_parameters(self, name: str) -> dict[str, nn.Parameter]:
         return lora.adapter_parameters(self.transformer, name)
 
