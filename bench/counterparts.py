@@ -83,13 +83,13 @@ def _demand_origin(vanilla: Path, backbone: str | None) -> None:
     told = specification_of(vanilla)
     if told is None:
         return
-    if told["method"] != VANILLA:
+    if (method := told.get("method")) != VANILLA:
         raise UserError(
-            f"{vanilla} is a run of '{told['method']}', and --vanilla takes one of '{VANILLA}'."
+            f"{vanilla} is a run of '{method}', and --vanilla takes one of '{VANILLA}'."
         )
-    if backbone not in (None, NO_BACKBONE, told["backbone"]):
+    if backbone not in (None, NO_BACKBONE, drawn_by := told.get("backbone")):
         raise UserError(
-            f"{vanilla} was drawn by {told['backbone']}, and this run is to be held against images "
+            f"{vanilla} was drawn by {drawn_by}, and this run is to be held against images "
             f"of {backbone}: make them with 'bench run --method {VANILLA} --backbone {backbone}'."
         )
 

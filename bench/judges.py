@@ -234,11 +234,13 @@ def _explained(spec: MetricSpec, where: str = "") -> Iterator[None]:
 
 
 def _opposite(spec: MetricSpec, sitting: Sitting) -> dict[str, str]:
-    """What images are held against, and which ones where the suite does not say it."""
+    """What images are held against, and which ones where no suite states them."""
     if spec.against == "references":
         return {"references": spec.references}
-    held = identity_of(sitting.opposite(spec.against))
-    return {"references": "none", "against": spec.against, "against_digest": held}
+    told = {"references": "none", "against": spec.against}
+    if spec.against == "vanilla":
+        told["against_digest"] = identity_of(sitting.opposite("vanilla"))
+    return told
 
 
 def _set_row(metric: str, subject: str, value: float, digest: str) -> Row:

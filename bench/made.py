@@ -6,6 +6,7 @@ from typing import Any
 
 from bench import registry
 from bench.api import Case
+from bench.errors import UserError
 from bench.plan import make_cases
 from bench.protocols import load_protocol
 from bench.sitting import Place, Shown, not_shown, place_of
@@ -32,13 +33,21 @@ def specification_of(source: Path) -> dict[str, Any] | None:
 
 
 def shown_by(source: Path, suite: Suite) -> Shown:
-    """Which photographs a run's method answered with, asked as the run was, not as it is scored."""
-    told = specification_of(source)
-    if told is None or told["suite"] != suite.key or told["method"] not in registry.names("method"):
+    """Which photographs a run's method answered with, asked as the run was, not as it is scored.
+
+    UserError for a run of another revision of such a method.
+    """
+    told = specification_of(source) or {}
+    if told.get("suite") != suite.key or told.get("method") not in registry.names("method"):
         return not_shown
     factory = registry.load("method", told["method"])
     if not hasattr(factory, "shown"):
         return not_shown
+    if told.get("method_revision") != factory.revision:
+        raise UserError(
+            f"{source} was made by another revision of '{told['method']}', which may show other "
+            "photographs: run it again."
+        )
     method = factory(None, factory.Options.model_validate(told["options"]))
     asked = load_protocol(suite, told["protocol"])
     cases = make_cases(suite, asked, suite.subjects, told["seeds"])

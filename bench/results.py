@@ -67,14 +67,14 @@ class Aggregate(Estimate):
     against: str = "references"
     """What the images are held against, in the protocol's words."""
     against_digest: str | None = None
-    """Identity of those images' digests, where they are not references."""
+    """Identity of those images' digests, where no suite states them."""
 
     @property
     def held_against(self) -> str:
         """What the images are held against, named so that equal names mean equal images."""
-        if self.against_digest is None:
+        if self.against == "references":
             return f"references {self.references}"
-        return f"against {self.against} {self.against_digest[:12]}"
+        return f"against {self.against} {(self.against_digest or '')[:12]}".rstrip()
 
     @property
     def definition(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import pytest
 
 from bench.api import Case
 from bench.brought import Scored, score_images
+from bench.errors import UserError
 from bench.folder import check, index
 from bench.made import MANIFEST, images_of, shown_by, specification_of
 from bench.plan import Request, make_cases, make_plan
@@ -79,6 +80,14 @@ def test_images_of_unknown_origin_show_no_photograph(oracle: Path, tmp_path: Pat
     assert shown_by(oracle, MINI)(cases()[0]) is None
     assert shown_by(tmp_path, MINI)(cases()[0]) is None
     assert images_of(tmp_path) == tmp_path
+
+
+def test_a_run_of_another_revision_is_made_again(oracle: Path) -> None:
+    manifest = json.loads((oracle / MANIFEST).read_text())
+    manifest["specification"]["method_revision"] += 1
+    (oracle / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="another revision of 'oracle'"):
+        shown_by(oracle, MINI)
 
 
 def test_a_run_on_another_suite_or_of_a_method_from_elsewhere_shows_none(oracle: Path) -> None:
