@@ -39,14 +39,10 @@ def load_corpus(name: str) -> Corpus:
         from bench.methods.mini_corpus import MiniWorld
 
         return MiniWorld()
-    if name == "subjects200k":
+    if name in ("subjects200k", "subjects200k-2"):
         from bench.methods.subjects200k import Subjects200K
 
-        return Subjects200K.from_home()
-    if name == "subjects200k-2":
-        from bench.methods.subjects200k import Subjects200K
-
-        return Subjects200K.from_home(["collection_2"])
+        return Subjects200K.from_home(name)
     raise unknown("corpus", name, CORPORA)
 
 

@@ -1,8 +1,9 @@
-"""Subjects200K from parquet files: what is kept, which side is the reference, what is missing."""
+"""Subjects200K from parquet files: what is kept, which side is the target, what is missing."""
 
 import io
 import tomllib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from PIL import Image
 
 from bench.errors import UserError
 from bench.methods import subjects200k
-from bench.methods.corpora import load_corpus
-from bench.methods.subjects200k import Subjects200K, whiteness
+from bench.methods.corpora import CORPORA, load_corpus
+from bench.methods.subjects200k import CHOICES, Subjects200K, whiteness
 from bench.paths import datasets_folder
 
 GOOD = {"compositeStructure": 5, "objectConsistency": 5, "imageQuality": 5}
+STUDIO = "subjects200k-2"
 WHITE, FOREST = (250, 250, 250), (20, 90, 30)
 
 
@@ -69,12 +71,35 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUBJECTBENCH_HOME", str(tmp_path))
 
 
-def test_the_studio_side_is_the_reference_whichever_it_is(shard: Callable[..., Path]) -> None:
+def test_each_pair_is_trained_on_both_ways_round(shard: Callable[..., Path]) -> None:
+    """Even: left is the target; odd: right is. White or not plays no part."""
     rows = [
         row("red mug", image=composite(FOREST, WHITE)),
         row("red box", image=composite(WHITE, FOREST)),
     ]
-    mug, box = Subjects200K([shard(rows)])
+    corpus = Subjects200K([shard(rows)])
+    assert len(corpus) == 4
+    assert [triplet.prompt for triplet in corpus] == [
+        "red mug, left",
+        "red mug, right",
+        "red box, left",
+        "red box, right",
+    ]
+    targets = [triplet.target.getpixel((0, 0)) for triplet in corpus]
+    assert targets == [FOREST, WHITE, WHITE, FOREST]
+    references = [triplet.reference.getpixel((0, 0)) for triplet in corpus]
+    assert references == [WHITE, FOREST, FOREST, WHITE]
+    assert [triplet.item for triplet in corpus] == ["red mug"] * 2 + ["red box"] * 2
+
+
+def test_where_pairs_are_made_from_it_the_studio_side_is_the_reference_whichever_it_is(
+    shard: Callable[..., Path],
+) -> None:
+    rows = [
+        row("red mug", image=composite(FOREST, WHITE)),
+        row("red box", image=composite(WHITE, FOREST)),
+    ]
+    mug, box = Subjects200K([shard(rows)], STUDIO)
     assert (mug.item, mug.prompt) == ("red mug", "red mug, left")
     assert (box.item, box.prompt) == ("red box", "red box, right")
     for triplet in (mug, box):
@@ -84,7 +109,7 @@ def test_the_studio_side_is_the_reference_whichever_it_is(shard: Callable[..., P
 
 
 def test_the_crops_are_ominicontrols(shard: Callable[..., Path]) -> None:
-    (triplet,) = Subjects200K([shard([row(image=composite(FOREST, WHITE))])])
+    (triplet,) = Subjects200K([shard([row(image=composite(FOREST, WHITE))])], STUDIO)
     target_left = 214 - 8
     reference_left = 792 - 50 - 528
     assert triplet.target.getpixel((target_left, 250)) == (200, 0, 0)
@@ -93,26 +118,44 @@ def test_the_crops_are_ominicontrols(shard: Callable[..., Path]) -> None:
     assert triplet.reference.getpixel((reference_left - 1, 250)) == WHITE
 
 
-def test_only_whole_and_good_pairs_with_a_named_item_are_kept(shard: Callable[..., Path]) -> None:
-    rows = [
-        row("kept 1", "collection_1"),
-        row("no quality", quality=None),
-        row("poor", quality=GOOD | {"objectConsistency": 4}),
-        row("no score", quality=GOOD | {"imageQuality": None}),
-        row("invalid", description={"description_valid": False}),
-        row(""),
-        row("other", "collection_3"),
-        row("kept 2"),
-    ]
-    corpus = Subjects200K([shard(rows)])
-    assert [description["item"] for _, _, description in corpus.pairs] == ["kept 1", "kept 2"]
+ROWS = [
+    row("kept 1", "collection_1"),
+    row("no quality", quality=None),
+    row("poor", quality=GOOD | {"objectConsistency": 4}),
+    row("no score", quality=GOOD | {"imageQuality": None}),
+    row("invalid", description={"description_valid": False}),
+    row(""),
+    row("other", "collection_3"),
+    row("kept 2"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("subjects200k", ["kept 1", "invalid", "", "kept 2"]), (STUDIO, ["kept 2"])],
+)
+def test_only_pairs_of_full_quality_are_kept_and_for_pairs_only_described_ones(
+    shard: Callable[..., Path], name: str, kept: list[str]
+) -> None:
+    """OminiControl's filter asks for the quality alone; a generic prompt must name the item."""
+    corpus = Subjects200K([shard(ROWS)], name)
+    assert [description["item"] for _, _, description in corpus.pairs] == kept
+
+
+def test_a_pair_without_descriptions_is_trained_on_without_a_prompt(
+    shard: Callable[..., Path],
+) -> None:
+    rows = [row(image=composite(FOREST, WHITE)), row(image=composite(FOREST, WHITE))]
+    rows[1]["description"] = None
+    *_, left, right = Subjects200K([shard(rows)])
+    assert (left.prompt, right.prompt, left.item) == ("", "", "")
 
 
 def test_images_are_found_across_files_and_row_groups(shard: Callable[..., Path]) -> None:
     images = [composite(FOREST, (level, level, level)) for level in (250, 251, 252, 253)]
     second = shard([row("d", image=images[3])], "train-00001.parquet")
     first = shard([row(item, image=image) for item, image in zip("abc", images, strict=False)])
-    corpus = Subjects200K([second, first])
+    corpus = Subjects200K([second, first], STUDIO)
     backgrounds = [triplet.reference.getpixel((0, 0)) for triplet in corpus]
     assert [triplet.item for triplet in corpus] == ["a", "b", "c", "d"]
     assert backgrounds == [(level,) * 3 for level in (250, 251, 252, 253)]
@@ -121,7 +164,7 @@ def test_images_are_found_across_files_and_row_groups(shard: Callable[..., Path]
 def test_sfo_takes_its_pairs_from_the_second_collection(shard: Callable[..., Path]) -> None:
     shard([row("first", "collection_1"), row("second", "collection_2")])
     both, second = load_corpus("subjects200k"), load_corpus("subjects200k-2")
-    assert (len(both), len(second)) == (2, 1)
+    assert (len(both), len(second)) == (2 * 2, 1)
     assert both.identity != second.identity
 
 
@@ -190,17 +233,25 @@ def test_the_good_pairs_are_those_that_the_official_filter_leaves(stated: dict[s
 def test_a_side_goes_with_the_description_that_is_stated(
     shard: Callable[..., Path], stated: dict[str, Any]
 ) -> None:
-    rows = [row(image=composite(WHITE, FOREST)), row(image=composite(FOREST, WHITE))]
-    texts = rows[0]["description"]
-    targets = [texts[stated["direction"][side]] for side in ("right", "left")]
+    rows = [row(image=composite(WHITE, FOREST))]
+    targets = [rows[0]["description"][stated["direction"][side]] for side in ("left", "right")]
     assert [triplet.prompt for triplet in Subjects200K([shard(rows)])] == targets
 
 
+def test_corpora_are_the_choices_that_are_stated(stated: dict[str, Any]) -> None:
+    assert stated["corpora"] == {
+        name: {**asdict(choice), "collections": list(choice.collections)}
+        for name, choice in CHOICES.items()
+    }
+    assert set(CHOICES) < set(CORPORA)
+
+
+@pytest.mark.parametrize("name", CHOICES)
 def test_a_corpus_reads_the_collections_that_are_stated(
-    shard: Callable[..., Path], stated: dict[str, Any]
+    shard: Callable[..., Path], stated: dict[str, Any], name: str
 ) -> None:
-    shard([row(item=name, collection=name) for name in (*stated["collections"], "collection_3")])
-    for name, collections in stated["corpora"].items():
-        corpus = load_corpus(name)
-        assert isinstance(corpus, Subjects200K)
-        assert [description["item"] for *_, description in corpus.pairs] == collections
+    shard([row(item=item, collection=item) for item in (*stated["collections"], "collection_3")])
+    corpus = load_corpus(name)
+    assert isinstance(corpus, Subjects200K)
+    read = [description["item"] for *_, description in corpus.pairs]
+    assert read == stated["corpora"][name]["collections"]
