@@ -91,6 +91,12 @@ class Outcome(BaseModel):
         return self.runs[row.run] if row.run else None
 
 
+def place(outcome: Outcome, leaderboards: Path) -> Path | None:
+    """The folder among the leaderboards that an outcome belongs in; None for a limited one."""
+    board = leaderboards.joinpath(*outcome.suite.split("@"))
+    return None if outcome.limited else board / REPRODUCED
+
+
 def write_outcome(outcome: Outcome, folder: Path) -> Path:
     """Write ``<paper>-<table>.json`` and ``.md``; returns the former."""
     path = folder / f"{outcome.table.paper}-{outcome.table.id}.json"

@@ -1,6 +1,6 @@
 """Reproducing a published table: run its rows, put them beside the figures, judge its claims."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def reproduce(
         suite=suite.key,
         backbone=asked.backbone or suite.default_backbone,
         rows=tuple(rows),
-        claims=tuple(_judged(claim, measured) for claim in table.claims),
+        claims=tuple(judge(claim, measured) for claim in table.claims),
         runs={run.result.identity: run.result for run in runs.values()},
     )
 
@@ -139,7 +139,11 @@ def _execute(plan: Plan, bars: Bars) -> Path:
     return folder
 
 
-def _judged(claim: Claim, measured: dict[str, Measured]) -> ClaimOutcome:
+def judge(claim: Claim, measured: Mapping[str, Measured]) -> ClaimOutcome:
+    """What the runs of a claim's two rows say of it, or why they cannot.
+
+    ``measured`` maps the labels of the rows that were run to their runs.
+    """
     for label in claim.sides:
         if label not in measured:
             return ClaimOutcome(id=claim.id, verdict="not judged", why=f"'{label}' was not run")

@@ -111,7 +111,8 @@ def _plan_of(one: "Planned") -> dict[str, Any]:
 
 
 def _reproduce(table: "PublishedTable", asked: "Asked", out: Path | None, as_json: bool) -> None:
-    from bench.outcomes import write_outcome
+    from bench.outcomes import place, write_outcome
+    from bench.paths import leaderboards_folder
     from bench.reproduce import reproduce as run_all
     from bench.terminal import progress_bars
 
@@ -120,23 +121,12 @@ def _reproduce(table: "PublishedTable", asked: "Asked", out: Path | None, as_jso
         print_json(outcome.model_dump(mode="json"))
     else:
         _show(outcome)
-    folder = _folder(outcome, out)
-    if folder and outcome.runs:
+    if outcome.runs and (folder := out or place(outcome, leaderboards_folder())):
         written = write_outcome(outcome, folder)
         if not as_json:
             say(f"Written: {written} and {written.with_suffix('.md').name}")
     if outcome.failures:
         raise UserError(" ".join(outcome.failures))
-
-
-def _folder(outcome: "Outcome", out: Path | None) -> Path | None:
-    """Where the outcome belongs; a limited one on no board."""
-    from bench.outcomes import REPRODUCED
-    from bench.paths import leaderboards_folder
-
-    if out or outcome.limited:
-        return out
-    return leaderboards_folder().joinpath(*outcome.suite.split("@"), REPRODUCED)
 
 
 def _tell(row: "RowOutcome") -> None:
