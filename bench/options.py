@@ -1,7 +1,7 @@
 """Method options: ``KEY=VALUE`` pairs to a validated, frozen model."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -30,7 +30,7 @@ def resolve(
     for key in given:
         if key not in model.model_fields:
             raise unknown(f"option of {method}", key, model.model_fields)
-    values = {key: None if value == "none" else value for key, value in given.items()}
+    values = {key: _said(model, key, value) for key, value in given.items()}
     try:
         return model.model_validate({**overrides, **values})
     except ValidationError as error:
@@ -39,3 +39,9 @@ def resolve(
         raise UserError(
             f"The option {key}={given.get(key, '')} of {method} does not fit: {first['msg']}."
         ) from error
+
+
+def _said(model: type[Frozen], key: str, value: str) -> str | None:
+    """``none`` is a value like any other where an option cannot be without one."""
+    optional = type(None) in get_args(model.model_fields[key].annotation)
+    return None if value == "none" and optional else value

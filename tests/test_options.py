@@ -58,3 +58,13 @@ def test_a_value_that_does_not_fit_is_named_with_the_reason(
     sentence = rf"^The option {key}={value} of sfo does not fit.*{reason}"
     with pytest.raises(UserError, match=sentence):
         resolve("sfo", Options, {}, {key: value})
+
+
+class Degraded(Frozen):
+    how: Literal["blur", "none"] = "blur"
+    file: Path | None = Path("a")
+
+
+def test_none_is_a_value_where_an_option_has_one_of_that_name() -> None:
+    found = resolve("toy", Degraded, {}, {"how": "none", "file": "none"})
+    assert found == Degraded(how="none", file=None)
