@@ -70,6 +70,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "clip-vitb32-dreammatcher": "bench.metrics.encoders:clip_vitb32_dreammatcher",
         "ir-guie-vith14": "bench.metrics.ir:ir_guie_vith14",
         "pickscore-v1": "bench.metrics.pickscore:pickscore_v1",
+        "align-base": "bench.metrics.align:align_base",
         "dreamsim-ensemble": "bench.metrics.dreamsim:dreamsim_ensemble",
         "dreamsim-dino-vitb16": "bench.metrics.dreamsim:dreamsim_dino_vitb16",
         "dreamsim-clip-vitb32": "bench.metrics.dreamsim:dreamsim_clip_vitb32",

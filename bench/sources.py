@@ -257,6 +257,19 @@ _ALL = (
         formats=("safetensors",),
     ),
     Source(
+        name="align-base",
+        what="ALIGN",
+        kind="encoder",
+        place=Hub(
+            repository="kakaobrain/align-base",
+            files=("config.json", "vocab.txt", "tokenizer*.json", "pytorch_model.bin"),
+        ),
+        size=689_000_000,
+        about=True,
+        licence="not stated; COYO-ALIGN Apache-2.0",
+        files=("config.json", "vocab.txt", "*model.*"),
+    ),
+    Source(
         name="inception-2015",
         what="FID, KID: Inception",
         kind="encoder",

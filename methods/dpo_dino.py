@@ -5,6 +5,7 @@ stated there: the reference.
 """
 
 from bench.api import Workspace
+from bench.errors import UserError
 from bench.methods import cards
 from bench.methods.choice import winners
 from bench.methods.examples import Example
@@ -24,6 +25,11 @@ class DpoDino(Compared):
 
     def chosen(self, pairs: PairFolder, workspace: Workspace) -> list[Example]:
         labels = winners(self.similarities(pairs, workspace))
+        if not labels:
+            raise UserError(
+                f"All images in {pairs.folder} are equally like their references, so none is to be "
+                "preferred; give another encoder by the option judge."
+            )
         return [
             Example(index, pairs.opener(index, winner), pairs.opener(index, loser))
             for index, (winner, loser) in labels.items()

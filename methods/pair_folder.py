@@ -80,11 +80,17 @@ def make_pairs(
     }
     folder = workspace.cache / "pairs" / identity(specification)[:16]
     with exclusive(folder, wait=True):
-        _draw_all(backbone, corpus, indices, source, sampler, folder, workspace)
-        if not (folder / MANIFEST).is_file():
-            manifest = _manifest(
-                corpus, corpus_name, indices, source, specification, ImageStore(folder)
-            )
+        drawn = _draw_all(backbone, corpus, indices, source, sampler, folder, workspace)
+        if drawn or not _is_whole(folder):
+            manifest = {
+                "schema_version": 1,
+                "corpus": corpus_name,
+                "backbone": backbone.spec.name,
+                "judge": backbone.spec.judge,
+                "draws": source.draws,
+                "specification": specification,
+                "items": _items(corpus, indices, source, ImageStore(folder)),
+            }
             write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     workspace.log({"event": "pairs", "folder": folder.name, "n": len(indices)})
     return PairFolder(folder)
@@ -98,10 +104,14 @@ def _draw_all(
     sampler: Sampler,
     folder: Path,
     workspace: Workspace,
-) -> None:
-    """In fixed groups: a group is drawn whole, so that resuming changes no image."""
+) -> bool:
+    """In fixed groups: a group is drawn whole, so that resuming changes no image.
+
+    True when anything had to be drawn.
+    """
     store = ImageStore(folder)
     store.verify()
+    kept = len(store.digests)
     wanted = [(index, number) for index in indices for number in range(source.draws)]
     for start in range(0, len(wanted), sampler.batch):
         group = wanted[start : start + sampler.batch]
@@ -114,6 +124,16 @@ def _draw_all(
             images = draw(backbone, prompts, references, seeds, *how)
             store.put_all(dict(zip(files, images, strict=True)))
         workspace.progress("pairs", start + len(group), len(wanted))
+    return len(store.digests) > kept
+
+
+def _is_whole(folder: Path) -> bool:
+    """Also False for a manifest that cannot be read: it is written again."""
+    try:
+        PairFolder(folder)
+    except UserError:
+        return False
+    return True
 
 
 def seed_of_candidate(index: int, number: int) -> int:
@@ -121,16 +141,11 @@ def seed_of_candidate(index: int, number: int) -> int:
     return seed_of("negative", index) if number == 0 else seed_of("negative", index, number)
 
 
-def _manifest(
-    corpus: Corpus,
-    corpus_name: str,
-    indices: Sequence[int],
-    source: PairSource,
-    specification: Json,
-    store: ImageStore,
-) -> dict[str, Json]:
-    """Everything the pairs follow from, and a line per triplet."""
-    items = []
+def _items(
+    corpus: Corpus, indices: Sequence[int], source: PairSource, store: ImageStore
+) -> list[dict[str, Json]]:
+    """A line per triplet."""
+    items: list[dict[str, Json]] = []
     for index in indices:
         triplet = corpus[index]
         files = [file_of(index, number) for number in range(source.draws)]
@@ -143,10 +158,4 @@ def _manifest(
                 "sha256": [store.digests[file] for file in files],
             }
         )
-    return {
-        "schema_version": 1,
-        "corpus": corpus_name,
-        "draws": source.draws,
-        "specification": specification,
-        "items": items,
-    }
+    return items

@@ -1,7 +1,7 @@
 """Where the candidates of comparative methods are drawn from. They know no backbone's insides."""
 
-import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -9,6 +9,7 @@ from PIL import Image
 
 from bench.errors import UserError
 from bench.identity import Json, file_digest, seed_of
+from bench.methods.captions import read_captions
 from bench.methods.corpora import Triplet
 from bench.methods.degradations import Degradation, degraded
 
@@ -59,6 +60,8 @@ class Cdns:
             said["generic"] = self.generic
         if self.text == "hallucinated":
             said["captions"] = file_digest(self.captions) if self.captions else None
+        if self.draws > 1:
+            said["draws"] = self.draws
         return said
 
     def condition(self, index: int, triplet: Triplet) -> tuple[str, Image.Image]:
@@ -72,13 +75,25 @@ class Cdns:
         if self.text == "none":
             return triplet.prompt
         if self.captions:
-            return _caption(self.captions, index)
+            return self._caption(self.captions, index)
         if triplet.hallucinated is None:
             raise UserError(
                 "This corpus has no hallucinated captions; write them with 'bench pairs caption' "
                 "and name the file with --set captions=FILE."
             )
         return triplet.hallucinated
+
+    def _caption(self, file: Path, index: int) -> str:
+        if index not in self._captions:
+            raise UserError(
+                f"{file} has no caption for triplet {index}; write the missing ones with "
+                "'bench pairs caption', which continues the file."
+            )
+        return self._captions[index]
+
+    @cached_property
+    def _captions(self) -> dict[int, str]:
+        return read_captions(self.captions) if self.captions else {}
 
 
 @dataclass(frozen=True)
@@ -95,36 +110,3 @@ class SelfPlay:
 
     def condition(self, index: int, triplet: Triplet) -> tuple[str, Image.Image]:
         return triplet.prompt, triplet.reference
-
-
-_read: dict[Path, dict[int, str]] = {}
-
-
-def _caption(file: Path, index: int) -> str:
-    if file not in _read:
-        _read[file] = read_captions(file)
-    try:
-        return _read[file][index]
-    except KeyError as error:
-        raise UserError(
-            f"{file} has no caption for triplet {index}; write the missing ones with "
-            "'bench pairs caption', which continues the file."
-        ) from error
-
-
-def read_captions(file: Path) -> dict[int, str]:
-    """Index to caption. UserError, naming the line, for a file that cannot be read."""
-    captions: dict[int, str] = {}
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Cannot read the captions {file} ({error}); check the path.") from error
-    for number, line in enumerate(lines, start=1):
-        try:
-            entry = json.loads(line)
-            captions[int(entry["index"])] = str(entry["caption"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f'{file}, line {number}, is no caption; write {{"index": 0, "caption": "..."}}.'
-            ) from error
-    return captions

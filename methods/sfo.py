@@ -5,12 +5,14 @@ Source: "Subject Fidelity Optimization" (arXiv 2506.03621), Sec. 3, Eq. 3, Fig. 
 """
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from bench.errors import UserError
+from bench.identity import file_digest
 from bench.methods import cards
+from bench.methods.backbones.backbone import Backbone
 from bench.methods.degradations import Degradation
 from bench.methods.pairs import Cdns, TextDegradation
 from bench.methods.tuning import Compared, PairOptions
@@ -39,10 +41,15 @@ class Sfo(Compared):
     revision = 2
     Options: ClassVar = SfoOptions
 
+    def __init__(self, backbone: Backbone, options: Any) -> None:
+        super().__init__(backbone, options)
+        if options.captions:
+            if not options.captions.is_file():
+                raise UserError(f"There are no captions at {options.captions}; check the path.")
+            self.inputs["captions"] = file_digest(options.captions)
+
     def source(self) -> Cdns:
         options = self.options
-        if options.captions and not options.captions.is_file():
-            raise UserError(f"There are no captions at {options.captions}; check the path.")
         return Cdns(
             image=options.image,
             text=options.text,

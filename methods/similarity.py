@@ -11,6 +11,7 @@ from PIL.Image import Image
 
 from bench import registry
 from bench.api import Encoder, Workspace
+from bench.identity import identity
 from bench.methods.corpora import Corpus
 from bench.methods.pair_folder import PairFolder
 from bench.store import exclusive, write_atomically
@@ -35,21 +36,24 @@ def similarities(
     encoder: Encoder = registry.load("encoder", judge)()
     path = pairs.folder / f"similarity-{judge}.json"
     with exclusive(pairs.folder, wait=True):
-        if (kept := _kept(path, encoder)) is not None:
+        of = {"recipe": encoder.recipe, "images": identity(pairs.images.digests)}
+        if (kept := _kept(path, of)) is not None:
             return kept
         measured = _measure(pairs, corpus, encoder, workspace)
-        document = {"recipe": encoder.recipe, "candidates": [asdict(one) for one in measured]}
+        document = {**of, "candidates": [asdict(one) for one in measured]}
         write_atomically(path, json.dumps(document) + "\n")
     return measured
 
 
-def _kept(path: Path, encoder: Encoder) -> list[Similarity] | None:
-    if not path.is_file():
+def _kept(path: Path, of: dict[str, str]) -> list[Similarity] | None:
+    """None where they are of another recipe or other images, or cannot be read."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if any(document[key] != value for key, value in of.items()):
+            return None
+        return [Similarity(**one) for one in document["candidates"]]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    document = json.loads(path.read_text(encoding="utf-8"))
-    if document["recipe"] != encoder.recipe:
-        return None
-    return [Similarity(**one) for one in document["candidates"]]
 
 
 def _measure(

@@ -1,6 +1,7 @@
 """Tiny random backbones: a mini, and a FLUX that is saved and loaded as the real one is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
@@ -24,7 +25,7 @@ from transformers import (
     T5TokenizerFast,
 )
 
-from bench.api import Workspace
+from bench.api import Case, Question, Workspace
 from bench.methods.backbones import flux_dev
 from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.backbones.mini import MiniNetworks, assemble
@@ -191,3 +192,25 @@ class Colours:
 def colours() -> Callable[..., Any]:
     """``colours(size, subjects)``: a corpus."""
     return Colours
+
+
+@pytest.fixture
+def question() -> Question:
+    """One case, asked with a plain reference."""
+    case = Case(
+        suite="mini@1",
+        subject="mug-01",
+        prompt_index=0,
+        prompt="a mug on the beach",
+        name="mug",
+        reference="00.png",
+        seed=0,
+    )
+    return Question(case, Image.new("RGB", (40, 32), (180, 60, 30)))
+
+
+@pytest.fixture
+def events(workspace: Workspace) -> tuple[Workspace, list[Mapping[str, Any]]]:
+    """A workspace and what is logged to it."""
+    log: list[Mapping[str, Any]] = []
+    return replace(workspace, log=log.append), log

@@ -1,153 +1,105 @@
-"""CDNS's degraded condition, and negatives that are drawn once and kept."""
+"""What candidates are drawn from: CDNS's degraded conditions, and self-play's own."""
 
-from collections.abc import Callable
-from dataclasses import replace
+import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image
 
-from bench.api import Workspace
 from bench.errors import UserError
-from bench.methods import pairs
-from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.corpora import Triplet
-from bench.methods.pairs import Cdns, Sampler, make_negatives
+from bench.methods.degradations import blurred, noisy
+from bench.methods.mini_corpus import MiniWorld
+from bench.methods.pairs import Cdns, SelfPlay
 
-SAMPLER = Sampler(weights={}, adapters_digest="none", steps=2, guidance=1.0, batch=2)
-CDNS = Cdns()
-INDICES = [4, 0, 7, 2, 5]
-
-
-class Draws:
-    """Counts the images that are drawn; may fail at one of the calls, as a kill would."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.calls: list[tuple[list[str], list[int]]] = []
-        self.fail_at: int | None = None
-        self.draw = pairs.draw
-        monkeypatch.setattr(pairs, "draw", self)
-
-    def __call__(self, backbone: Any, prompts: Any, references: Any, seeds: Any, *rest: Any) -> Any:
-        if len(self.calls) == self.fail_at:
-            self.fail_at = None
-            raise KeyboardInterrupt
-        self.calls.append((prompts, seeds))
-        return self.draw(backbone, prompts, references, seeds, *rest)
+REFERENCE = Image.linear_gradient("L").convert("RGB")
+TARGET = Image.new("RGB", (256, 256), "red")
+TRIPLET = Triplet(REFERENCE, TARGET, "a red {mug} on the beach", "red {mug}", "a blue mug")
 
 
-@pytest.fixture
-def draws(monkeypatch: pytest.MonkeyPatch) -> Draws:
-    return Draws(monkeypatch)
+def prompt(index: int = 0, **options: Any) -> str:
+    return Cdns(**options).condition(index, TRIPLET)[0]
 
 
-@pytest.fixture
-def negatives(
-    mini: FluxBackbone, colours: Callable[..., Any], workspace: Workspace
-) -> Callable[..., list[bytes]]:
-    """``negatives(source, sampler, cache)``: the pixels of the negatives of ``INDICES``."""
-
-    def make(
-        source: Cdns = CDNS, sampler: Sampler = SAMPLER, cache: Path | None = None
-    ) -> list[bytes]:
-        space = replace(workspace, cache=cache or workspace.cache)
-        images = make_negatives(mini, colours(32, 9), INDICES, source, sampler, space)
-        return [image.tobytes() for image in images]
-
-    return make
+def reference(index: int = 0, **options: Any) -> bytes:
+    return Cdns(**options).condition(index, TRIPLET)[1].tobytes()
 
 
-def photograph(width: int, height: int) -> Triplet:
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    image = Image.fromarray(pixels)
-    return Triplet(image, image, "a red {mug} on the beach", "red {mug}")
+def written(folder: Path, captions: dict[int, str]) -> Path:
+    file = folder / "captions.jsonl"
+    lines = [json.dumps({"index": i, "caption": c}) for i, c in captions.items()]
+    file.write_text("".join(f"{line}\n" for line in lines))
+    return file
 
 
-@pytest.mark.parametrize(
-    ("size", "radius"), [((512, 512), 5.0), ((1024, 1024), 10.0), ((640, 256), 2.5)]
-)
-def test_the_blur_is_pils_at_radius_5_for_512_pixels(size: tuple[int, int], radius: float) -> None:
-    triplet = photograph(*size)
-    _, blurred = Cdns().condition(triplet)
-    expected = triplet.reference.filter(ImageFilter.GaussianBlur(radius))
-    assert blurred.tobytes() == expected.tobytes()
-    assert blurred.tobytes() != triplet.reference.tobytes()
+def test_by_default_the_reference_is_blurred_and_the_prompt_names_the_item_alone() -> None:
+    assert prompt() == "a photo of red {mug}"
+    assert reference() == blurred(REFERENCE, 5.0).tobytes()
 
 
-def test_the_prompt_is_generic_and_takes_the_item_verbatim() -> None:
-    triplet = photograph(32, 32)
-    assert Cdns().condition(triplet)[0] == "a photo of red {mug}"
-    assert Cdns(text="{item}, {odd} {}").condition(triplet)[0] == "red {mug}, {odd} {}"
+def test_the_generic_prompt_takes_the_item_verbatim() -> None:
+    assert prompt(generic="{item}, {odd} {}") == "red {mug}, {odd} {}"
 
 
-def test_a_radius_of_zero_leaves_the_reference_sharp() -> None:
-    triplet = photograph(64, 64)
-    _, reference = Cdns(radius=0.0).condition(triplet)
-    assert reference.tobytes() == triplet.reference.tobytes()
+def test_without_degradation_prompt_and_reference_are_the_triplets_own() -> None:
+    assert prompt(text="none") == TRIPLET.prompt
+    assert reference(image="none") == REFERENCE.tobytes()
 
 
-def test_negatives_are_drawn_from_the_degraded_condition_with_seeds_of_their_own(
-    negatives: Callable[..., list[bytes]], draws: Draws
-) -> None:
-    assert len(set(negatives())) == len(INDICES)
-    assert [len(prompts) for prompts, _ in draws.calls] == [2, 2, 1]
-    assert {prompt for prompts, _ in draws.calls for prompt in prompts} == {"a photo of a mug"}
-    assert len({seed for _, seeds in draws.calls for seed in seeds}) == len(INDICES)
+def test_a_semantic_degradation_shows_the_target_in_the_references_place() -> None:
+    assert reference(image="semantic") == TARGET.tobytes()
 
 
-def test_negatives_are_drawn_once(negatives: Callable[..., list[bytes]], draws: Draws) -> None:
-    first, drawn = negatives(), len(draws.calls)
-    assert negatives() == first
-    assert len(draws.calls) == drawn
+def test_noise_differs_between_triplets_and_is_the_same_at_every_call() -> None:
+    first = reference(0, image="noise", deviation=0.2)
+    assert first == reference(0, image="noise", deviation=0.2)
+    assert first != reference(1, image="noise", deviation=0.2)
+    assert first != noisy(REFERENCE, 0.2, seed=0).tobytes()
 
 
-def test_interrupted_drawing_goes_on_where_it_was(
-    negatives: Callable[..., list[bytes]], draws: Draws, tmp_path: Path
-) -> None:
-    undisturbed = negatives(cache=tmp_path / "undisturbed")
-    draws.calls.clear()
-    draws.fail_at = 1
-    with pytest.raises(KeyboardInterrupt):
-        negatives()
-    assert negatives() == undisturbed
-    assert [len(prompts) for prompts, _ in draws.calls] == [2, 2, 1]
+def test_hallucinated_prompts_are_the_corpus_own_or_those_of_a_file(tmp_path: Path) -> None:
+    file = written(tmp_path, {7: "a square mug"})
+    assert prompt(text="hallucinated") == "a blue mug"
+    assert prompt(7, text="hallucinated", captions=file) == "a square mug"
 
 
-@pytest.mark.parametrize(
-    ("source", "sampler"),
-    [
-        (Cdns(radius=2.0), SAMPLER),
-        (Cdns(text="a drawing of {item}"), SAMPLER),
-        (Cdns(), replace(SAMPLER, steps=3)),
-        (Cdns(), replace(SAMPLER, guidance=2.0)),
-        (Cdns(), replace(SAMPLER, adapters_digest="another")),
-    ],
-    ids=["radius", "text", "steps", "guidance", "adapter"],
-)
-def test_another_option_is_another_folder(
-    negatives: Callable[..., list[bytes]],
-    draws: Draws,
-    workspace: Workspace,
-    source: Cdns,
-    sampler: Sampler,
-) -> None:
-    negatives()
-    drawn = len(draws.calls)
-    negatives(source, sampler)
-    assert len(draws.calls) == 2 * drawn
-    assert len(list((workspace.cache / "negatives").iterdir())) == 2
+def test_the_mini_worlds_hallucinated_prompt_names_another_colour() -> None:
+    triplet = MiniWorld()[3]
+    wrong, _ = Cdns(text="hallucinated").condition(3, triplet)
+    kind = triplet.item.removeprefix("a ")
+    assert wrong != triplet.prompt and kind in wrong and kind in triplet.prompt
 
 
-def test_a_damaged_negative_is_named_and_drawn_again_by_the_next_run(
-    negatives: Callable[..., list[bytes]], draws: Draws, workspace: Workspace
-) -> None:
-    whole = negatives()
-    drawn = len(draws.calls)
-    (folder,) = (workspace.cache / "negatives").iterdir()
-    (folder / "000007.png").write_bytes(b"\x89PNG")
-    with pytest.raises(UserError, match=r"damaged or missing \(000007\.png\)"):
-        negatives()
-    assert negatives() == whole
-    assert len(draws.calls) == drawn + 1
+def test_a_caption_that_is_missing_is_one_clear_sentence(tmp_path: Path) -> None:
+    file = written(tmp_path, {7: "a square mug"})
+    with pytest.raises(UserError, match=r"has no caption for triplet 8; write the missing"):
+        prompt(8, text="hallucinated", captions=file)
+
+
+def test_a_corpus_without_hallucinated_prompts_is_one_clear_sentence() -> None:
+    plain = Triplet(REFERENCE, TARGET, "a mug on the beach", "a mug")
+    with pytest.raises(UserError, match="no hallucinated captions; write them with 'bench pairs"):
+        Cdns(text="hallucinated").condition(0, plain)
+
+
+def test_a_specification_names_what_counts_and_nothing_else(tmp_path: Path) -> None:
+    blur = {"source": "cdns", "image": "blur", "text": "generic", "radius": 5.0}
+    assert Cdns().specification() == {**blur, "generic": "a photo of {item}"}
+    assert Cdns(deviation=0.9) != Cdns()
+    assert Cdns(deviation=0.9).specification() == Cdns().specification()
+    noise = Cdns(image="noise", text="none", radius=1.0, generic="{item}").specification()
+    assert noise == {"source": "cdns", "image": "noise", "text": "none", "deviation": 0.3}
+    assert Cdns(draws=2).specification() != Cdns().specification()
+
+
+def test_other_captions_are_another_specification(tmp_path: Path) -> None:
+    file = written(tmp_path, {0: "a blue mug"})
+    before = Cdns(text="hallucinated", captions=file).specification()
+    written(tmp_path, {0: "a green mug"})
+    assert Cdns(text="hallucinated", captions=file).specification() != before
+
+
+def test_self_play_draws_from_the_very_condition() -> None:
+    assert SelfPlay().condition(0, TRIPLET) == (TRIPLET.prompt, REFERENCE)
+    assert SelfPlay(2).specification() == {"source": "self-play", "draws": 2}
