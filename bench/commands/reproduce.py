@@ -133,7 +133,9 @@ def _tell(row: "RowOutcome") -> None:
     from bench.terminal import stderr
 
     if stderr.is_terminal:
-        stderr.print(f"{row.label}: {row.why or 'done'}", soft_wrap=True, markup=False)
+        stderr.print(
+            f"{row.label}: {row.why or 'done'}", soft_wrap=True, markup=False, highlight=False
+        )
 
 
 def _show(outcome: "Outcome") -> None:
@@ -147,8 +149,9 @@ def _show(outcome: "Outcome") -> None:
     title = f"{outcome.table.key} on {outcome.suite}: {outcome.table.title}"
     for warning in outcome.warnings:
         stdout.print(warning, style="bold", soft_wrap=True)
-    columns = (head.replace(", ", "\n") for head in header(outcome.table))
-    table = Table(*columns, title=title, box=box.SIMPLE_HEAD, padding=0)
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0)
+    for number, head in enumerate(header(outcome.table)):
+        table.add_column(head.replace(", ", "\n"), no_wrap=number > 0, overflow="fold")
     for cells in body(outcome):
         table.add_row(*(Text(cell.replace(" [", "\n[")) for cell in cells))
     stdout.print(table)
