@@ -4,10 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from diffusers import AutoencoderKL, FluxPipeline
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
-from safetensors import SafetensorError
 from torch import Tensor
 
 from bench import weights
@@ -15,6 +13,7 @@ from bench.errors import UserError
 from bench.identity import file_digest, identity
 from bench.methods.backbones.backbone import BackboneSpec, Generators, Text
 from bench.methods.backbones.flux import FluxBackbone
+from bench.methods.backbones.pipelines import pipeline_of
 
 RESOLUTION = 512
 
@@ -24,7 +23,6 @@ class Release:
     """What sets a release apart: ``max_text`` in T5 tokens, the others as in ``BackboneSpec``."""
 
     name: str
-    title: str
     steps: int
     guidance: float | None
     max_text: int
@@ -64,17 +62,9 @@ def load(
     bf16 on an accelerator, fp32 on the CPU; ``resolution`` in pixels, ``max_text`` in T5 tokens
     (None: the release's). UserError when it is not there or not whole.
     """
-    folder = weights.find(release.name)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    try:
-        pipeline = FluxPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"{release.title} at {folder} is damaged or incomplete; fetch it anew: remove the "
-            f"folder and run 'bench weights fetch {release.name}'."
-        ) from error
-    return wrap(release, pipeline.to(device), digest_of(folder), resolution, max_text)
+    pipeline = pipeline_of(FluxPipeline, release.name)
+    digest = digest_of(weights.find(release.name))
+    return wrap(release, pipeline, digest, resolution, max_text)
 
 
 def wrap(

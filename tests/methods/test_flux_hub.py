@@ -124,5 +124,5 @@ def test_a_flux_that_is_not_whole_is_one_clear_sentence(
     else:
         weights.write_bytes(weights.read_bytes()[:-100])
     monkeypatch.setenv("SUBJECTBENCH_HOME", str(tmp_path))
-    with pytest.raises(UserError, match=r"flux-dev is damaged or incomplete; fetch it anew"):
+    with pytest.raises(UserError, match=r"'flux-dev' at .* are damaged or incomplete"):
         flux_dev.load()
