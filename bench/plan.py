@@ -97,9 +97,16 @@ def make_plan(request: Request) -> Plan:
 
 
 def _backbone(suite: Suite, request: Request) -> str:
-    """The backbone asked for, or the suite's; none for a method that draws without one."""
-    backbone = registry.require("backbone", request.backbone or suite.default_backbone)
-    if getattr(registry.load("method", request.method), "needs_backbone", True):
+    """The backbone asked for, the method's only one, or the suite's; none where none is needed."""
+    factory = registry.load("method", request.method)
+    own: str | None = getattr(factory, "backbone_name", None)
+    backbone = registry.require("backbone", request.backbone or own or suite.default_backbone)
+    if own and backbone != own:
+        raise UserError(
+            f"'{request.method}' does not draw with the backbone {backbone}; run it with "
+            f"--backbone {own}."
+        )
+    if getattr(factory, "needs_backbone", True):
         return backbone
     if request.backbone:
         raise UserError(

@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 from PIL.Image import Image
 from pydantic import Field
 
-from bench.api import Frozen, Question, Scope, Workspace
+from bench.api import Later, Question, Scope, Workspace
 from bench.errors import UserError
 from bench.identity import file_digest
 from bench.methods import cards
 from bench.methods.backbones.backbone import OFF, Backbone, Weights
+from bench.methods.backbones.flux import Conditioning, FluxBackbone, Position
 from bench.methods.comparative import FlowMatching
 from bench.methods.corpora import Corpus, load_corpus
 from bench.methods.examples import Dropout, Example, Examples, OnDemand
@@ -29,7 +30,7 @@ MINI_SFT: Mapping[str, Mapping[str, Any]] = {
 """How the mini backbone's SFT LoRA is trained where it is trained anew."""
 
 
-class SamplingOptions(Frozen):
+class SamplingOptions(Later):
     """How images are drawn."""
 
     steps: int | None = Field(None, gt=0, description="sampling steps; default: the backbone's")
@@ -40,6 +41,8 @@ class SamplingOptions(Frozen):
 
 class SftOptions(SamplingOptions):
     """Where the SFT adapter comes from: a file, the backbone's own, or a training."""
+
+    later = frozenset({"position", "independent", "cache"})
 
     adapter: Path | None = Field(
         None, description="safetensors of an SFT LoRA; default: the backbone's own, else train one"
@@ -54,6 +57,11 @@ class SftOptions(SamplingOptions):
     drop_text: float = Field(0.1, ge=0, le=1, description="share of prompts dropped from SFT")
     drop_image: float = Field(0.1, ge=0, le=1, description="share of references blackened in SFT")
     seed: int = Field(0, ge=0, description="seed of trainings")
+    position: Position = Field(
+        "left", description="side of the image the reference stands on; released ones want right"
+    )
+    independent: bool = Field(False, description="the reference attends to itself alone")
+    cache: bool = Field(False, description="compute an independent reference's keys once")
 
 
 class SftBase:
@@ -70,7 +78,13 @@ class SftBase:
     overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = MINI_SFT
 
     def __init__(self, backbone: Backbone, options: SftOptions) -> None:
+        if not isinstance(backbone, Backbone):
+            raise UserError(
+                f"The backbone {backbone.spec.name} draws with a pipeline of its own and cannot be "
+                f"trained; choose --backbone flux-dev, sdxl or mini for '{self.name}'."
+            )
         self.backbone, self.options = backbone, options
+        self._condition()
         self.steps = options.steps or backbone.spec.steps
         self.guidance = options.guidance or backbone.spec.guidance or 1.0
         self.weights: Weights = OFF if backbone.spec.sees_references else {ADAPTER: 1.0}
@@ -97,6 +111,19 @@ class SftBase:
 
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         return answer(self.backbone, questions, self.weights, self.steps, self.guidance)
+
+    def _condition(self) -> None:
+        """How references are seen, where that is not as the backbone was loaded."""
+        options, backbone = self.options, self.backbone
+        wanted = Conditioning(options.position, options.independent, options.cache)
+        if wanted == Conditioning():
+            return
+        if not isinstance(backbone, FluxBackbone):
+            raise UserError(
+                f"The options position, independent and cache are FLUX's, and {backbone.spec.name} "
+                "is none; leave them out."
+            )
+        backbone.conditioning = wanted
 
     def _given(self) -> Path | None:
         options, spec = self.options, self.backbone.spec

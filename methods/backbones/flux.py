@@ -42,6 +42,9 @@ class Codec(Protocol):
     def decode(self, latents: Tensor) -> Tensor: ...
 
 
+Position = Literal["left", "right"]
+
+
 @dataclass(frozen=True)
 class Conditioning:
     """How a reference is seen; an adapter is good for what it was trained with.
@@ -52,7 +55,7 @@ class Conditioning:
     UserError for a cache of what is not independent.
     """
 
-    position: Literal["left", "right"] = "left"
+    position: Position = "left"
     independent: bool = False
     cache: bool = False
 
