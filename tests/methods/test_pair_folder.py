@@ -12,9 +12,9 @@ from bench.api import Workspace
 from bench.errors import UserError
 from bench.identity import file_digest
 from bench.methods import pair_folder
-from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.pair_folder import MANIFEST, PairFolder, Sampler, make_pairs
 from bench.methods.pairs import Cdns, PairSource, SelfPlay
+from tests.methods.tiny_trainings import fresh
 
 SAMPLER = Sampler(weights={}, adapters_digest="none", steps=2, guidance=1.0, batch=2)
 INDICES = [4, 0, 7, 2, 5]
@@ -44,15 +44,17 @@ def draws(monkeypatch: pytest.MonkeyPatch) -> Draws:
 
 
 @pytest.fixture
-def make(mini: FluxBackbone, colours: Callable[..., Any], workspace: Workspace) -> Make:
+def make(colours: Callable[..., Any], workspace: Workspace) -> Make:
     """``make(source, sampler, cache)``: the pairs of ``INDICES``."""
+
+    backbone = fresh()
 
     def made(
         source: PairSource | None = None, sampler: Sampler = SAMPLER, cache: Path | None = None
     ) -> PairFolder:
         space = replace(workspace, cache=cache or workspace.cache)
         corpus = colours(32, 9)
-        return make_pairs(mini, corpus, "colours", INDICES, source or Cdns(), sampler, space)
+        return make_pairs(backbone, corpus, "colours", INDICES, source or Cdns(), sampler, space)
 
     return made
 

@@ -19,11 +19,13 @@ TRIPLET = Triplet(REFERENCE, TARGET, "a red {mug} on the beach", "red {mug}", "a
 
 
 def prompt(index: int = 0, **options: Any) -> str:
-    return Cdns(**options).condition(index, TRIPLET)[0]
+    asked: str = Cdns(**options).condition(index, TRIPLET)[0]
+    return asked
 
 
 def reference(index: int = 0, **options: Any) -> bytes:
-    return Cdns(**options).condition(index, TRIPLET)[1].tobytes()
+    shown: bytes = Cdns(**options).condition(index, TRIPLET)[1].tobytes()
+    return shown
 
 
 def written(folder: Path, captions: dict[int, str]) -> Path:

@@ -1,10 +1,11 @@
-"""Comparative trainings in a second: a random mini backbone, few pairs, few steps."""
+"""Comparative trainings in no time: a small random backbone, few pairs, few steps."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import FluxTransformer2DModel
 from torch import nn
 
 from bench.api import Progress, Question, Workspace
@@ -34,9 +35,22 @@ TINY: Mapping[str, Any] = {
 
 
 def fresh() -> FluxBackbone:
-    """The same random mini backbone, as a new process would load it."""
+    """The same small random mini backbone, as a new process would load it."""
     torch.manual_seed(0)
-    return assemble(MiniNetworks().eval(), "test", None)
+    networks = MiniNetworks()
+    networks.transformer = FluxTransformer2DModel(
+        patch_size=1,
+        in_channels=48,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=32,
+        num_attention_heads=1,
+        joint_attention_dim=96,
+        pooled_projection_dim=96,
+        guidance_embeds=False,
+        axes_dims_rope=(4, 14, 14),
+    )
+    return assemble(networks.eval(), "test", None)
 
 
 def given_adapter(folder: Path) -> Path:
