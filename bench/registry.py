@@ -21,6 +21,8 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "sfo-direct": "bench.methods.sfo_direct:SfoDirect",
         "self-play": "bench.methods.self_play:SelfPlay",
         "dpo-dino": "bench.methods.dpo_dino:DpoDino",
+        "ddpo": "bench.methods.ddpo:Ddpo",
+        "rpo": "bench.methods.rpo:Rpo",
         "oracle": "bench.methods.anchors:Oracle",
         "copy-reference": "bench.methods.anchors:CopyReference",
         "wrong-subject": "bench.methods.anchors:WrongSubject",
@@ -28,6 +30,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "noise": "bench.methods.anchors:Noise",
         "kontext": "bench.methods.kontext:Kontext",
         "diptych": "bench.methods.diptych:Diptych",
+        "ip-adapter": "bench.methods.ip_adapter:IpAdapter",
         "ip-adapter-flux": "bench.methods.ip_adapter_flux:IpAdapterFlux",
         "external": "bench.methods.external:External",
     },
@@ -97,6 +100,9 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "flux-kontext": "bench.methods.backbones.flux_kontext:load",
         "flux-inpainting": "bench.methods.backbones.flux_inpainting:load",
         "flux-ip-adapter": "bench.methods.backbones.flux_ip_adapter:load",
+        "sdxl": "bench.methods.backbones.sdxl:load",
+        "sdxl-ip-adapter-vit-h": "bench.methods.backbones.sdxl:load_vit_h",
+        "sdxl-ip-adapter-plus": "bench.methods.backbones.sdxl:load_plus",
     },
 }
 _added: dict[Kind, dict[str, str]] = {kind: {} for kind in BUILT_IN}

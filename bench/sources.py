@@ -133,6 +133,21 @@ DINO_VITB16 = (
 """DreamSim's adapters sit on the authors' DINO, which its archives do not hold."""
 TRANSFORMER = ("config.json", "model.safetensors")
 CONTROLNET = ("config.json", "diffusion_pytorch_model.safetensors")
+SDXL = (
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    "text_encoder/config.json",
+    "text_encoder/model.safetensors",
+    "text_encoder_2/config.json",
+    "text_encoder_2/model.safetensors",
+    "tokenizer/*",
+    "tokenizer_2/*",
+    "unet/config.json",
+    "unet/diffusion_pytorch_model.safetensors",
+    "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors",
+)
+"""Without the halved, ONNX, OpenVINO and Flax copies that lie beside these on the hub."""
 
 
 def _timm(name: str, what: str, model: str, megabytes: int) -> Source:
@@ -204,6 +219,31 @@ def _flux(name: str, model: str, licence: str = FLUX) -> Source:
         about=True,
         licence=licence,
         files=("model_index.json", "scheduler/*", "text_encoder/*", "transformer/*", "vae/*"),
+    )
+
+
+def _ip_adapter(name: str, what: str, file: str, megabytes: int) -> Source:
+    return Source(
+        name=name,
+        what=what,
+        kind="backbone",
+        place=Hub(repository="h94/IP-Adapter", files=(f"sdxl_models/{file}",)),
+        size=megabytes * 1_000_000,
+        licence=APACHE,
+        formats=("safetensors",),
+    )
+
+
+def _eye(name: str, what: str, repository: str, megabytes: int) -> Source:
+    """Copies of the image encoders in h94/IP-Adapter, each in a repository of its own."""
+    return Source(
+        name=name,
+        what=what,
+        kind="encoder",
+        place=Hub(repository=f"InvokeAI/{repository}", files=TRANSFORMER),
+        size=megabytes * 1_000_000,
+        licence=APACHE,
+        files=TRANSFORMER,
     )
 
 
@@ -354,6 +394,31 @@ _ALL = (
         licence="not stated; code MIT",
         files=TRANSFORMER,
     ),
+    Source(
+        name="sdxl",
+        what="SD-XL base 1.0",
+        kind="backbone",
+        place=Hub(repository="stabilityai/stable-diffusion-xl-base-1.0", files=SDXL),
+        size=13_900_000_000,
+        about=True,
+        licence="CreativeML Open RAIL++-M",
+        files=SDXL,
+    ),
+    _ip_adapter("sdxl-ip-adapter", "IP-Adapter", "ip-adapter_sdxl.safetensors", 703),
+    _ip_adapter(
+        "sdxl-ip-adapter-vit-h",
+        "IP-Adapter, ViT-H",
+        "ip-adapter_sdxl_vit-h.safetensors",
+        698,
+    ),
+    _ip_adapter(
+        "sdxl-ip-adapter-plus",
+        "IP-Adapter Plus",
+        "ip-adapter-plus_sdxl_vit-h.safetensors",
+        848,
+    ),
+    _eye("ip-adapter-vit-bigg14", "CLIP of IP-Adapter", "ip_adapter_sdxl_image_encoder", 3690),
+    _eye("ip-adapter-vit-h14", "CLIP of IP-Adapter", "ip_adapter_sd_image_encoder", 2530),
     _mini("mini", "FLUX of mini", "backbone", 6_700_000),
     _mini("mini-dino", "DINO of mini", "encoder", 800_000),
     _mini("mini-clip", "CLIP of mini", "encoder", 1_300_000),

@@ -1,0 +1,77 @@
+"""What acts in a UNet during one call: which adapters, and how strongly it sees a reference.
+
+With checkpointing, activations are computed again in the backward pass, long after the call; they
+are computed under what the call was made under, whatever was asked of the network since.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
+from peft.tuners.lora import LoraLayer
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+
+@dataclass(frozen=True)
+class Acting:
+    """Adapters by name with their scale, and the scale of the image prompt; by default none."""
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+    image: float = 0.0
+
+
+class Switches:
+    """The one place that turns a UNet's adapters on and off; PEFT's own would move gradients too.
+
+    The network's activation checkpointing is on from here.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel) -> None:
+        self._unet, self._now = unet, Acting()
+        self.adapters_changed()
+        unet.enable_gradient_checkpointing(self._checkpointed)
+
+    def adapters_changed(self) -> None:
+        """To be told whenever an adapter was put in: none acts then."""
+        modules = list(self._unet.modules())
+        self._adapted = [module for module in modules if isinstance(module, LoraLayer)]
+        self._seeing = [
+            module for module in modules if isinstance(module, IPAdapterAttnProcessor2_0)
+        ]
+        self._turn(self._now)
+
+    @contextmanager
+    def acting(self, wanted: Acting) -> Iterator[None]:
+        """Inside, this and nothing else acts."""
+        before = self._now
+        if wanted == before:
+            yield
+            return
+        self._turn(wanted)
+        try:
+            yield
+        finally:
+            self._turn(before)
+
+    def _turn(self, wanted: Acting) -> None:
+        self._now = wanted
+        for layer in self._adapted:
+            # set_adapter and enable_adapters would change what requires gradients
+            layer._active_adapter = list(wanted.weights)
+            for name, scale in wanted.weights.items():
+                layer.set_scale(name, scale)
+        for processor in self._seeing:
+            processor.scale = [wanted.image] * len(processor.scale)
+
+    def _checkpointed(self, module: nn.Module, *arguments: Any) -> Any:
+        wanted = self._now
+
+        def again(*arguments: Any) -> Any:
+            with self.acting(wanted):
+                return module(*arguments)
+
+        return checkpoint(again, *arguments, use_reentrant=False)

@@ -1,0 +1,270 @@
+"""Stable Diffusion's UNets: noise or v prediction at integer timesteps, diffusers' samplers."""
+
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, SchedulerMixin, UNet2DConditionModel
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from torch import Tensor, nn
+
+from bench.methods.backbones import lora, unet_lora
+from bench.methods.backbones.backbone import (
+    OFF,
+    BackboneSpec,
+    Condition,
+    Generators,
+    Precision,
+    Text,
+    Tokens,
+    Weights,
+)
+from bench.methods.backbones.switches import Acting, Switches
+
+
+class KlCodec:
+    """Stable Diffusion's autoencoder; in fp32 where the checkpoint says that less overflows."""
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        self.vae = vae.requires_grad_(False)
+        if vae.config.force_upcast:
+            vae.float()
+        self.channels = vae.config.latent_channels
+        self.factor = 2 ** (len(vae.config.block_out_channels) - 1)
+
+    def moments(self, images: Tensor) -> Tensor:
+        """Mean and log-variance of the posterior: (B, 2 C, h, w)."""
+        encoded = self.vae.encode((images * 2 - 1).to(self.vae.device, self.vae.dtype))
+        parameters: Tensor = encoded.latent_dist.parameters
+        return parameters.float()
+
+    def sample(self, moments: Tensor, generators: Generators) -> Tensor:
+        latents: Tensor = DiagonalGaussianDistribution(moments).sample(generator=list(generators))
+        return latents * self.vae.config.scaling_factor
+
+    def decode(self, latents: Tensor) -> Tensor:
+        latents = latents / self.vae.config.scaling_factor
+        images: Tensor = self.vae.decode(latents.to(self.vae.device, self.vae.dtype)).sample
+        return (images.float() / 2 + 0.5).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a UNet's backbone is made of.
+
+    ``null``: what stands for a prompt (1, ...) where guidance asks without one; ``encoders``: the
+    networks that the others encode and decode with.
+    """
+
+    unet: UNet2DConditionModel
+    encode_prompts: Callable[[list[str]], Text]
+    null: Text
+    codec: KlCodec
+    scheduler: SchedulerMixin
+    encoders: Sequence[nn.Module] = ()
+
+
+class UnetBackbone:
+    """Any of the family; its members add what else their network is told.
+
+    Latents (B, C, H, W) are fp32 whatever the network is, since trainers give t the type of
+    latents, and bf16 cannot tell a thousand timesteps apart. t in [0, 1] is the integer timestep
+    floor(t T), and T - 1 at t = 1: a uniform t draws every integer equally often.
+    """
+
+    def __init__(self, spec: BackboneSpec, parts: Parts) -> None:
+        self.spec, self.unet, self.codec = spec, parts.unet.eval(), parts.codec
+        self._encode_prompts, self._null = parts.encode_prompts, parts.null
+        self._scheduler, self._encoders = parts.scheduler, parts.encoders
+        self._noising = DDPMScheduler.from_config(parts.scheduler.config)
+        lora.freeze(parts.unet)
+        self._switches = Switches(parts.unet)
+
+    @property
+    def device(self) -> torch.device:
+        return self.unet.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.unet.dtype
+
+    def encoders_to(self, device: str) -> None:
+        """Move what encodes and decodes to a device; it works on any, only slower."""
+        for encoder in self._encoders:
+            encoder.to(device)
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: list[str]) -> Text:
+        text = self._encode_prompts(prompts)
+        return Text(text.tokens.to(self.device), text.pooled.to(self.device))
+
+    @torch.no_grad()
+    def moments(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] to what ``latents`` draws from, (B, 2 C, h, w)."""
+        return self.codec.moments(images)
+
+    def latents(self, moments: Tensor, generators: Generators) -> Tensor:
+        """Latents (B, C, h, w) drawn from moments; one generator per image."""
+        return self.codec.sample(moments.to(self.device), generators)
+
+    def encode_images(self, images: Tensor, generators: Generators) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] to latents (B, C, h, w); one generator per image."""
+        return self.latents(self.moments(images), generators)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents to images (B, 3, H, W) in [0, 1], on the CPU."""
+        return self.codec.decode(latents).cpu()
+
+    def noise(self, generators: Generators) -> Tensor:
+        """Standard normal latents, each image's from its own (CPU) generator."""
+        side = self.spec.resolution // self.codec.factor
+        shape = (1, self.codec.channels, side, side)
+        draws = [torch.randn(shape, generator=generator) for generator in generators]
+        return torch.cat(draws).to(self.device)
+
+    def noised(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """x_t = sqrt(alpha) x_0 + sqrt(1 - alpha) eps, alpha the product up to t."""
+        x: Tensor = self._noising.add_noise(clean, noise, self.timesteps(t))
+        return x
+
+    def target(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """The noise, or v where the checkpoint's scheduler says that v is predicted."""
+        if self._noising.config.prediction_type == "epsilon":
+            return noise
+        v: Tensor = self._noising.get_velocity(clean, noise, self.timesteps(t))
+        return v
+
+    def timesteps(self, t: Tensor) -> Tensor:
+        """t (B,) in [0, 1] to the integers of the scheduler."""
+        count = self._noising.config.num_train_timesteps
+        return (t.double() * count).long().clamp(0, count - 1)
+
+    def predict(
+        self,
+        x: Tensor,
+        t: Tensor,
+        condition: Condition,
+        weights: Weights = OFF,
+        guidance: float = 1.0,
+    ) -> Tensor:
+        """Noise or v (B, C, H, W) at x_t, under the adapters named in ``weights`` and no other.
+
+        ``guidance`` above 1 is classifier-free: the network also answers without prompt and
+        reference. ValueError for adapters that are not there.
+        """
+        return self._answer(x, self.timesteps(t), condition, weights, guidance)
+
+    @torch.no_grad()
+    def sample(
+        self, condition: Condition, noise: Tensor, weights: Weights, steps: int, guidance: float
+    ) -> Tensor:
+        """From noise to latents by the checkpoint's own scheduler, as the stock pipeline does."""
+        scheduler = type(self._scheduler).from_config(self._scheduler.config)
+        scheduler.set_timesteps(steps, device=self.device)
+        x = noise * scheduler.init_noise_sigma
+        for timestep in scheduler.timesteps:
+            scaled = scheduler.scale_model_input(x, timestep)
+            answer = self._answer(scaled, timestep.expand(len(x)), condition, weights, guidance)
+            x = scheduler.step(answer, timestep, x, return_dict=False)[0]
+        return x
+
+    def _answer(
+        self, x: Tensor, timesteps: Tensor, condition: Condition, weights: Weights, guidance: float
+    ) -> Tensor:
+        if guidance <= 1:
+            return self._network(x, timesteps, condition, weights)
+        both = self._without(condition), condition
+        answers = self._network(
+            torch.cat([x, x]), torch.cat([timesteps, timesteps]), _joined(*both), weights
+        )
+        free, conditional = answers.chunk(2)
+        return free + guidance * (conditional - free)
+
+    def _network(
+        self, x: Tensor, timesteps: Tensor, condition: Condition, weights: Weights
+    ) -> Tensor:
+        self._require(weights.keys())
+        with self._switches.acting(self._acting(condition, weights)):
+            answer: Tensor = self.unet(
+                x.to(self.dtype),
+                timesteps,
+                condition.text.tokens,
+                added_cond_kwargs=self._added(condition),
+                return_dict=False,
+            )[0]
+        return answer.to(x.dtype)
+
+    def _require(self, names: Set[str]) -> None:
+        if absent := names - getattr(self.unet, "peft_config", {}).keys():
+            raise ValueError(f"no such adapter on the backbone: {', '.join(sorted(absent))}")
+
+    def _acting(self, condition: Condition, weights: Weights) -> Acting:
+        return Acting(dict(weights))
+
+    def _added(self, condition: Condition) -> dict[str, Any]:
+        """What the family's network is told beside the prompt's tokens."""
+        return {}
+
+    def _without(self, condition: Condition) -> Condition:
+        """The same number of conditions that say nothing."""
+        count = len(condition.text.tokens)
+        null = Text(_times(self._null.tokens, count), _times(self._null.pooled, count))
+        reference = condition.reference
+        return Condition(null, None if reference is None else self._unseen(reference))
+
+    def _unseen(self, reference: Tensor) -> Tensor:
+        """What stands for a reference where there is none."""
+        return torch.zeros_like(reference)
+
+    def add_adapter(
+        self,
+        name: str,
+        rank: int,
+        seed: int,
+        tokens: Tokens = "reference",
+        precision: Precision = "fp32",
+    ) -> None:
+        """A fresh adapter: it changes nothing until it is trained; ``unet_lora.TARGETS``."""
+        unet_lora.add_adapter(self.unet, name, rank, seed, tokens, precision)
+        self._switches.adapters_changed()
+
+    def remove_adapter(self, name: str) -> None:
+        """Take an adapter away, so that another may have its name. ValueError for none."""
+        self._require({name})
+        self.unet.delete_adapters(name)
+        self._switches.adapters_changed()
+
+    def adapter_parameters(self, name: str) -> dict[str, nn.Parameter]:
+        return lora.adapter_parameters(self.unet, name)
+
+    def save_adapter(self, name: str, path: Path) -> None:
+        unet_lora.save_adapter(self.unet, name, path)
+
+    def load_adapter(
+        self,
+        name: str,
+        path: Path,
+        tokens: Tokens = "reference",
+        precision: Precision = "fp32",
+    ) -> None:
+        """An adapter from a file. UserError when it cannot be read or does not fit."""
+        unet_lora.load_adapter(self.unet, name, path, tokens, precision)
+        self._switches.adapters_changed()
+
+
+def _times(tensor: Tensor, count: int) -> Tensor:
+    return tensor.expand(count, *tensor.shape[1:])
+
+
+def _joined(first: Condition, second: Condition) -> Condition:
+    """Conditions of one kind, one after another."""
+    text = Text(
+        torch.cat([first.text.tokens, second.text.tokens]),
+        torch.cat([first.text.pooled, second.text.pooled]),
+    )
+    if first.reference is None or second.reference is None:
+        return Condition(text, None)
+    return Condition(text, torch.cat([first.reference, second.reference]))

@@ -1,0 +1,118 @@
+"""LoRA adapters on a UNet's attention, in the form that diffusers' pipelines read and write."""
+
+import json
+import re
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+from peft import LoraConfig, get_peft_model_state_dict
+from safetensors.torch import save
+
+from bench.errors import UserError
+from bench.methods.backbones import lora
+from bench.methods.backbones.backbone import Precision, Tokens
+from bench.store import write_atomically
+
+_IMAGE_PROMPT = r"processor\.to_[kv]_ip\.0"
+TARGETS: dict[Tokens, str] = {
+    "reference": rf".*\.attn2\.{_IMAGE_PROMPT}",
+    "image": rf".*\.attn[12]\.(to_[qkv]|to_out\.0|{_IMAGE_PROMPT})",
+}
+"""The layers that an adapter adapts.
+
+``reference``: keys and values of IP-Adapter's image prompt, all that the reference alone passes
+through; ``image``: these and every projection of the UNet's self- and cross-attention.
+"""
+_KEY = r"unet\.(?P<layer>{})\.lora_(?P<side>[AB])\.weight"
+
+
+def add_adapter(
+    unet: UNet2DConditionModel,
+    name: str,
+    rank: int,
+    seed: int,
+    tokens: Tokens,
+    precision: Precision = "fp32",
+) -> None:
+    """Put a fresh adapter beside what is there: alpha = rank, A gaussian, B zero.
+
+    UserError where ``tokens`` names layers that the network has not.
+    """
+    _require(unet, tokens)
+    config = LoraConfig(
+        r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=TARGETS[tokens]
+    )
+    with torch.random.fork_rng(devices=[]), lora._beside_others():
+        torch.manual_seed(seed)
+        unet.add_adapter(config, adapter_name=name)
+    lora._keep_in(precision, unet, name)
+    lora.freeze(unet)
+
+
+def save_adapter(unet: UNet2DConditionModel, name: str, path: Path) -> None:
+    """Write one adapter as safetensors that ``load_lora_weights`` of a stock pipeline reads."""
+    state = get_peft_model_state_dict(unet, adapter_name=name)
+    tensors = {f"unet.{key}": value.detach().cpu().contiguous() for key, value in state.items()}
+    config = unet.peft_config[name].to_dict()
+    plain = {key: sorted(v) if isinstance(v, set) else v for key, v in config.items()}
+    packed = {f"unet.{key}": value for key, value in plain.items()}
+    described = json.dumps(packed, sort_keys=True, default=str)
+    write_atomically(path, save(tensors, {lora.METADATA: described}))
+
+
+def load_adapter(
+    unet: UNet2DConditionModel,
+    name: str,
+    path: Path,
+    tokens: Tokens,
+    precision: Precision = "fp32",
+) -> None:
+    """Read an adapter that ``save_adapter`` or diffusers wrote.
+
+    UserError when the file is missing, damaged, made for another network, or adapts other layers
+    than those of ``tokens``.
+    """
+    _check(unet, path, tokens)
+    with lora._beside_others():
+        unet.load_lora_adapter(
+            path.parent,
+            weight_name=path.name,
+            prefix="unet",
+            adapter_name=name,
+            local_files_only=True,
+        )
+    lora._keep_in(precision, unet, name)
+    lora.freeze(unet)
+
+
+def _require(unet: UNet2DConditionModel, tokens: Tokens) -> None:
+    if not any(re.fullmatch(TARGETS[tokens], layer) for layer, _ in unet.named_modules()):
+        raise UserError(
+            "This backbone has no image prompt, so that no adapter can act on the reference's "
+            "tokens alone; set the option tokens=image."
+        )
+
+
+def _check(unet: UNet2DConditionModel, path: Path, tokens: Tokens) -> None:
+    shapes = lora._shapes(path)
+    if not any(".lora_A." in key for key in shapes):
+        raise UserError(f"{path} holds no LoRA in diffusers' form for a UNet; give another file.")
+    layers = dict(unet.named_modules())
+    ranks: dict[str, dict[str, int]] = {"A": {}, "B": {}}
+    for key, shape in shapes.items():
+        match = re.fullmatch(_KEY.format(TARGETS[tokens]), key)
+        if not match:
+            raise UserError(
+                f"{path} adapts '{key}', which tokens={tokens} does not name; give a LoRA of these "
+                "layers, or the tokens that it was trained with."
+            )
+        layer, side = match["layer"], match["side"]
+        features, axis = ("in_features", 1) if side == "A" else ("out_features", 0)
+        if shape[axis] != getattr(layers.get(layer), features, None):
+            raise UserError(
+                f"{path} was made for another backbone ('{key}' does not fit); give this one's."
+            )
+        ranks[side][layer] = shape[1 - axis]
+    if ranks["A"] != ranks["B"]:
+        raise UserError(f"{path} lacks halves of its factors; fetch or save it anew.")
