@@ -1,7 +1,8 @@
 """One training loop for every network here: resumable, logged, with optional averaging.
 
 A batch depends on (seed, step) alone, so a training that was killed and resumed ends with the
-very weights of an undisturbed one.
+very weights of an undisturbed one. Several processes share the micro-steps of every optimiser step:
+what is trained is what one process would train, but for the order of sums.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from bench.api import Progress, silent
 from bench.errors import UserError
+from bench.processes import processes
 from bench.store import write_atomically
 
 Loss = Callable[[int, torch.Generator], tuple[Tensor, Mapping[str, float]]]
@@ -77,13 +79,27 @@ def make_optimiser(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.opti
         )
 
 
+def _add(total: dict[str, float], figures: Mapping[str, float]) -> None:
+    for name, value in figures.items():
+        total[name] = total.get(name, 0.0) + value
+
+
+def _flat(parameter: nn.Parameter, grad: Tensor | None) -> Tensor:
+    return (torch.zeros_like(parameter) if grad is None else grad).float().flatten()
+
+
 class Training:
-    """A training in a folder: ``state.pt`` is its newest checkpoint."""
+    """A training in a folder: ``state.pt`` is its newest checkpoint.
+
+    It takes place where the parameters are. Of several processes the first logs and saves.
+    """
 
     def __init__(
         self, parameters: dict[str, nn.Parameter], recipe: Recipe, folder: Path, seed: int
     ) -> None:
         self.parameters, self.recipe, self.folder, self.seed = parameters, recipe, folder, seed
+        self.processes = processes()
+        self.processes.wait()  # nobody finishes what another has not yet found unfinished
         self.optimiser = make_optimiser(recipe, list(parameters.values()))
         self.average = {name: value.detach().clone() for name, value in parameters.items()}
         self.step, self.seconds = 0, 0.0
@@ -104,34 +120,69 @@ class Training:
             figures = self._one_step(loss_of)
             self.step += 1
             self.seconds = time.monotonic() - began
-            if (self.step - 1) % self.recipe.log_every == 0 or self.step == self.recipe.steps:
-                log({"event": title, "step": self.step, **figures})
-            if self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps:
-                self._save()
-            progress(title, self.step, self.recipe.steps)
+            if self.processes.first:
+                self._tell(figures, log, title)
+                progress(title, self.step, self.recipe.steps)
         for parameter in self.parameters.values():
             parameter.requires_grad_(False)
         if not self.recipe.ema:
             return {name: value.detach().clone() for name, value in self.parameters.items()}
         return self.average
 
+    def _tell(
+        self, figures: dict[str, float], log: Callable[[Mapping[str, Any]], None], title: str
+    ) -> None:
+        last = self.step == self.recipe.steps
+        if (self.step - 1) % self.recipe.log_every == 0 or last:
+            log({"event": title, "step": self.step, **figures})
+        if self.step % self.recipe.save_every == 0 or last:
+            self._save()
+
     def _one_step(self, loss_of: Loss) -> dict[str, float]:
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.lr * rate(self.recipe, self.step)
         self.optimiser.zero_grad(set_to_none=True)
         figures: dict[str, float] = {}
-        for micro in range(self.recipe.accumulate):
-            index = self.step * self.recipe.accumulate + micro
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
-                loss, extra = loss_of(index, generator)
-            (loss / self.recipe.accumulate).backward()
-            for name, value in {"loss": loss.item(), **extra}.items():
-                figures[name] = figures.get(name, 0.0) + value / self.recipe.accumulate
+        for micro in self.processes.share(range(self.recipe.accumulate)):
+            _add(figures, self._micro_step(self.step * self.recipe.accumulate + micro, loss_of))
+        figures = self._together(figures)
         torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), self.recipe.clip)
         self.optimiser.step()
         self._update_average()
         return figures
+
+    def _micro_step(self, index: int, loss_of: Loss) -> dict[str, float]:
+        """Adds to the gradients; what it returns adds up to the step's mean figures."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
+        with torch.autocast(self._device, torch.bfloat16, enabled=self.recipe.bf16):
+            loss, extra = loss_of(index, generator)
+        (loss / self.recipe.accumulate).backward()
+        figures = {"loss": loss.item(), **extra}
+        return {name: value / self.recipe.accumulate for name, value in figures.items()}
+
+    @property
+    def _device(self) -> str:
+        return next(iter(self.parameters.values())).device.type
+
+    def _together(self, figures: dict[str, float]) -> dict[str, float]:
+        """Gradients and figures of all processes' micro-steps.
+
+        A parameter that no loss depends on keeps no gradient at all, so that no decay moves it.
+        """
+        if self.processes.count == 1:
+            return figures
+        parameters = list(self.parameters.values())
+        grads = [parameter.grad for parameter in parameters]
+        flat = [_flat(p, grad) for p, grad in zip(parameters, grads, strict=True)]
+        known = torch.tensor([grad is not None for grad in grads]).to(flat[0])
+        summed = self.processes.total(torch.cat([known, *flat]))
+        counts, *parts = summed.split([len(flat), *map(len, flat)])
+        for parameter, count, part in zip(parameters, counts.tolist(), parts, strict=True):
+            parameter.grad = part.view_as(parameter).to(parameter) if count else None
+        total: dict[str, float] = {}
+        for each in self.processes.gather(figures):
+            _add(total, each)
+        return total
 
     def _update_average(self) -> None:
         if not self.recipe.ema:

@@ -22,6 +22,7 @@ from bench.methods.corpora import Corpus, load_corpus
 from bench.methods.examples import Dropout, Example, Examples, OnDemand
 from bench.methods.loop import Recipe, Training
 from bench.methods.sampling import answer
+from bench.processes import processes
 
 ADAPTER = "sft"
 MINI_SFT: Mapping[str, Mapping[str, Any]] = {
@@ -164,4 +165,4 @@ class SftBase:
             workspace.progress,
             "train sft",
         )
-        backbone.save_adapter(ADAPTER, path)
+        processes().once(lambda: backbone.save_adapter(ADAPTER, path))

@@ -24,6 +24,7 @@ from bench.methods.pairs import PairSource
 from bench.methods.sampling import answer
 from bench.methods.sft_base import MINI_SFT, SftBase, SftOptions
 from bench.methods.similarity import Similarity, similarities
+from bench.processes import processes
 
 CLIP = 0.5
 """Norm that gradients are clipped to, as OminiControl trains."""
@@ -119,7 +120,7 @@ class Tuned:
         examples = self.examples(workspace)
         self.add_adapter()
         self._fit(examples, workspace)
-        self.backbone.save_adapter(self.name, path)
+        processes().once(lambda: self.backbone.save_adapter(self.name, path))
 
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         return answer(self.backbone, questions, self.weights, self.base.steps, self.base.guidance)
