@@ -15,6 +15,7 @@ from bench.commands import (
     data,
     look,
     mini,
+    pairs,
     protocol,
     reproduce,
     run,
@@ -42,6 +43,7 @@ app.add_typer(board.app, name="board")
 app.add_typer(protocol.app, name="protocol")
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
+app.add_typer(pairs.app, name="pairs")
 app.add_typer(mini.app, name="mini")
 
 

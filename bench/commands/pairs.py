@@ -1,0 +1,66 @@
+"""`bench pairs`: list, show."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.output import Json, print_json, say
+from bench.errors import UserError
+
+app = typer.Typer(help="Pairs of comparative methods: list, show.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_kept(as_json: Json = False) -> None:
+    """The pairs that runs have made, oldest first."""
+    from bench.kept_pairs import list_pairs
+    from bench.paths import home
+
+    rows = list_pairs(home() / "cache")
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        size = f"{row['size'] / 2**20:.1f} MiB"
+        drawn = f"{row['n']} x {row['draws']} of {row['corpus']}, {size}, made {row['made']}"
+        say(f"{row['id']}  {drawn}  {row['source']}")
+
+
+@app.command("show")
+def show_kept(
+    folders: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FOLDER|ID", help="Several are compared; default: the newest."),
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="PNG to write.")] = Path("pairs.png"),
+    rows: Annotated[int, typer.Option(min=1, help="Triplets to draw.")] = 8,
+    judge: Annotated[
+        str | None, typer.Option(help="Encoder to measure with; default: the backbone's.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw pairs from the most to the least alike, beside a histogram of their similarity."""
+    from bench.kept_pairs import find_pairs, list_pairs
+    from bench.methods.pair_views import look
+    from bench.paths import home
+    from bench.terminal import progress_bars
+
+    cache = home() / "cache"
+    names = folders or [row["id"] for row in list_pairs(cache)[-1:]]
+    if not names:
+        raise UserError(
+            f"There are no finished pairs under {cache}; `bench run --method sfo` makes some."
+        )
+    with progress_bars() as progress:
+        found = look([find_pairs(name, cache) for name in names], judge, rows, out, progress)
+    if as_json:
+        print_json(found)
+        return
+    for one in found["pairs"]:
+        say(f"{Path(one['folder']).name}  {one['source']}")
+        alike = (
+            f"{one['to_positive']:.3f} to the positive, {one['to_reference']:.3f} to the reference"
+        )
+        say(f"    mean similarity {alike} ({found['judge']}, n = {one['n']})")
+    say(f"wrote {out}")
