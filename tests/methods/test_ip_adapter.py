@@ -5,37 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionXLPipeline
 
 from bench import registry
 from bench.api import Case, Question, Workspace
 from bench.errors import UserError
-from bench.methods.backbones import sdxl as sdxl_module
 from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.backbones.sdxl import SdxlBackbone
 from bench.methods.ip_adapter import IpAdapter, IpAdapterOptions
 from bench.methods.sft_base import SftBase, SftOptions
-from tests.methods.tiny_sdxl import RESOLUTION, save_sdxl, stock
+from tests.methods.tiny_sdxl import RESOLUTION, stock
 from tests.networks import picture
 
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sdxl")
-    save_sdxl(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def sdxl(home: Path) -> SdxlBackbone:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SUBJECTBENCH_HOME", str(home))
-        return sdxl_module.load(resolution=RESOLUTION)
-
-
-@pytest.fixture(scope="module")
-def pipeline(home: Path) -> StableDiffusionXLPipeline:
-    return stock(home)
+pytest_plugins = ["tests.methods.sdxl_fixtures"]
 
 
 @pytest.fixture
@@ -62,12 +43,13 @@ def case(index: int, prompt: str) -> Case:
 
 @pytest.mark.parametrize("scale", [0.6, 1.0])
 def test_an_image_is_what_diffusers_draws_at_the_same_scale(
-    sdxl: SdxlBackbone,
-    pipeline: StableDiffusionXLPipeline,
+    bare_sdxl: SdxlBackbone,
+    sdxl_home: Path,
     questions: list[Question],
     scale: float,
 ) -> None:
-    method = IpAdapter(sdxl, IpAdapterOptions(steps=3, guidance=5.0, scale=scale))
+    method = IpAdapter(bare_sdxl, IpAdapterOptions(steps=3, guidance=5.0, scale=scale))
+    pipeline = stock(sdxl_home)
     pipeline.set_ip_adapter_scale(scale)
     (expected,) = pipeline(
         questions[0].case.prompt,
@@ -76,46 +58,46 @@ def test_an_image_is_what_diffusers_draws_at_the_same_scale(
         width=RESOLUTION,
         num_inference_steps=3,
         guidance_scale=5.0,
-        latents=sdxl.noise([torch.Generator().manual_seed(questions[0].case.noise_seed)]),
+        latents=bare_sdxl.noise([torch.Generator().manual_seed(questions[0].case.noise_seed)]),
     ).images
     (ours,) = method.generate(questions[:1])
     assert np.array_equal(np.asarray(ours), np.asarray(expected))
 
 
-def test_options_are_06_and_sd_xls_sampling_by_default(sdxl: SdxlBackbone) -> None:
-    method = IpAdapter(sdxl, IpAdapterOptions())
+def test_options_are_06_and_sd_xls_sampling_by_default(bare_sdxl: SdxlBackbone) -> None:
+    method = IpAdapter(bare_sdxl, IpAdapterOptions())
     assert (method.backbone.image_scale, method.steps, method.guidance) == (0.6, 50, 5.0)
 
 
 def test_the_scale_is_the_methods_own_and_zero_is_text_alone(
-    sdxl: SdxlBackbone, questions: list[Question]
+    bare_sdxl: SdxlBackbone, questions: list[Question]
 ) -> None:
     def drawn(scale: float, reference: Question) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        method = IpAdapter(sdxl, IpAdapterOptions(steps=2, scale=scale))
+        method = IpAdapter(bare_sdxl, IpAdapterOptions(steps=2, scale=scale))
         asked = Question(questions[0].case, reference.reference)
         return np.asarray(method.generate([asked])[0])
 
     assert np.array_equal(drawn(0, questions[0]), drawn(0, questions[1]))
     assert not np.array_equal(drawn(1, questions[0]), drawn(1, questions[1]))
-    assert sdxl.image_scale == 0.6
+    assert bare_sdxl.image_scale == 0.6
 
 
 def test_images_do_not_depend_on_what_is_drawn_beside_them(
-    sdxl: SdxlBackbone, questions: list[Question]
+    bare_sdxl: SdxlBackbone, questions: list[Question]
 ) -> None:
-    method = IpAdapter(sdxl, IpAdapterOptions(steps=2))
+    method = IpAdapter(bare_sdxl, IpAdapterOptions(steps=2))
     together = np.asarray(method.generate(questions)[1]).astype(int)
     alone = np.asarray(method.generate(questions[1:])[0]).astype(int)
     assert np.abs(together - alone).max() <= 1  # rounding to eight bits
 
 
 def test_sft_base_on_sd_xl_is_ip_adapter_itself(
-    sdxl: SdxlBackbone, questions: list[Question], workspace: Workspace
+    bare_sdxl: SdxlBackbone, questions: list[Question], workspace: Workspace
 ) -> None:
     """It sees references without any adapter: there is nothing to train."""
-    base = SftBase(sdxl, SftOptions(steps=2))
+    base = SftBase(bare_sdxl, SftOptions(steps=2))
     base.train(workspace)
-    method = IpAdapter(sdxl, IpAdapterOptions(steps=2))
+    method = IpAdapter(bare_sdxl, IpAdapterOptions(steps=2))
     ours, theirs = (np.asarray(made.generate(questions[:1])[0]) for made in (base, method))
     assert np.array_equal(ours, theirs)
 

@@ -1,6 +1,7 @@
 """A tiny random SD-XL with its IP-Adapters, saved to disk where the user's own copies lie."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -11,7 +12,7 @@ from diffusers import (
 )
 from diffusers.models.embeddings import IPAdapterPlusImageProjection
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -20,10 +21,15 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-from bench.methods.backbones.sdxl import PLAIN, PLUS, ImagePrompt
+from bench.methods.backbones.backbone import Condition, Tokens
+from bench.methods.backbones.sdxl import PLAIN, PLUS, ImagePrompt, SdxlBackbone
+from bench.methods.sampling import to_tensor
 from tests.methods.conftest import clip_tokenizer
+from tests.networks import picture
 
 RESOLUTION = 32
+PROMPT = "a red mug on the beach"
+PHOTOGRAPH = picture((RESOLUTION, RESOLUTION))
 SCHEDULE = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -82,7 +88,7 @@ def tiny_unet() -> UNet2DConditionModel:
         use_linear_projection=True,
         addition_embed_type="text_time",
         addition_time_embed_dim=8,
-        transformer_layers_per_block=(1, 2),
+        transformer_layers_per_block=1,
         projection_class_embeddings_input_dim=6 * 8 + CROSS // 2,
         cross_attention_dim=CROSS,
         norm_num_groups=2,
@@ -152,3 +158,45 @@ def plus_projection() -> dict[str, Tensor]:
     )
     state: dict[str, Tensor] = projection.state_dict()
     return {key.replace("to_out.0", "to_out"): value for key, value in state.items()}
+
+
+def seeded(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def asked(backbone: SdxlBackbone, prompt: str = PROMPT) -> Condition:
+    reference = backbone.encode_references(to_tensor([PHOTOGRAPH], RESOLUTION), seeded(0))
+    return Condition(backbone.encode_prompts([prompt]), reference)
+
+
+def answered(backbone: SdxlBackbone, weights: dict[str, float], seen: bool = True) -> Tensor:
+    """What the network answers, adapters named, at one fixed point."""
+    condition = asked(backbone)
+    condition = condition if seen else Condition(condition.text, None)
+    x, t = backbone.noise(seeded(3)), torch.tensor([0.4])
+    answer: Tensor = backbone.predict(x, t, condition, weights)
+    return answer
+
+
+def add_trained(backbone: SdxlBackbone, name: str, tokens: Tokens = "image", seed: int = 0) -> None:
+    backbone.add_adapter(name, 4, seed, tokens)
+    generator = torch.Generator().manual_seed(seed + 1)
+    for path, parameter in backbone.adapter_parameters(name).items():
+        if ".lora_B." in path:
+            nn.init.normal_(parameter, std=0.3, generator=generator)
+
+
+def drawn(
+    pipeline: StableDiffusionXLPipeline, noise: Tensor, guidance: float, **arguments: Any
+) -> Tensor:
+    images: Tensor = pipeline(
+        PROMPT,
+        height=RESOLUTION,
+        width=RESOLUTION,
+        num_inference_steps=4,
+        guidance_scale=guidance,
+        latents=noise,
+        output_type="pt",
+        **arguments,
+    ).images
+    return images
