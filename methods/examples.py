@@ -143,3 +143,10 @@ class Examples:
         return [
             torch.Generator().manual_seed(seed_of(self.seed, what, number, i)) for i in range(size)
         ]
+
+
+def choose(size: int, count: int, seed: int) -> list[int]:
+    """Random indices below ``size``, all different; fewer are the beginning of more."""
+    generator = torch.Generator().manual_seed(seed)
+    chosen: list[int] = torch.randperm(size, generator=generator)[:count].tolist()
+    return chosen

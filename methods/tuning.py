@@ -6,7 +6,6 @@ They differ in where examples come from (``source`` and ``chosen``) and in the o
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-import torch
 from PIL.Image import Image
 from pydantic import Field
 
@@ -16,7 +15,7 @@ from bench.methods.backbones.backbone import Backbone, Precision, Tokens, Weight
 from bench.methods.choice import Difficulty, by_difficulty
 from bench.methods.comparative import Comparison, FlowMatching
 from bench.methods.corpora import load_corpus
-from bench.methods.examples import Dropout, Example, Examples, OnDemand
+from bench.methods.examples import Dropout, Example, Examples, OnDemand, choose
 from bench.methods.loop import Recipe, Training
 from bench.methods.objectives import Convention, Timesteps
 from bench.methods.pair_folder import PairFolder, Sampler, make_pairs
@@ -147,9 +146,7 @@ class Tuned:
 
     def indices(self, count: int) -> list[int]:
         """A random choice from the corpus; a smaller one is the beginning of a larger one."""
-        generator = torch.Generator().manual_seed(self.options.seed)
-        chosen: list[int] = torch.randperm(len(self.corpus), generator=generator)[:count].tolist()
-        return chosen
+        return choose(len(self.corpus), count, self.options.seed)
 
     def _fit(self, examples: Sequence[Example], workspace: Workspace) -> None:
         options, backbone = self.options, self.backbone

@@ -1,4 +1,4 @@
-"""`bench pairs`: list, show."""
+"""`bench pairs`: list, show, caption."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from bench.commands.output import Json, print_json, say
 from bench.errors import UserError
 
-app = typer.Typer(help="Pairs of comparative methods: list, show.", no_args_is_help=True)
+app = typer.Typer(help="Pairs of comparative methods: list, show, caption.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -64,3 +64,47 @@ def show_kept(
         )
         say(f"    mean similarity {alike} ({found['judge']}, n = {one['n']})")
     say(f"wrote {out}")
+
+
+@app.command("caption")
+def caption_targets(
+    model: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="An image-text-to-text model with its files.")
+    ],
+    corpus: Annotated[str, typer.Option(help="Whose targets: a corpus that methods train on.")],
+    count: Annotated[
+        int | None, typer.Option(min=1, help="As many as a method's `pool` or `negatives`.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The method's seed, for --count.")] = 0,
+    indices: Annotated[
+        str | None, typer.Option(help="Or these triplets, by index: 3,17,5.")
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", help="JSON Lines to write; an existing file is continued."),
+    ] = Path("captions.jsonl"),
+    as_json: Json = False,
+) -> None:
+    """Write captions that are wrong about the subject, for --set text=hallucinated."""
+    from bench.methods.captions import LocalCaptioner, write_captions
+    from bench.methods.corpora import load_corpus
+    from bench.methods.examples import choose
+    from bench.terminal import progress_bars
+
+    if (count is None) == (indices is None):
+        raise UserError("Say which triplets: give --count or --indices, and not both.")
+    loaded = load_corpus(corpus)
+    chosen = choose(len(loaded), count, seed) if count else _numbers(indices or "")
+    with progress_bars() as progress:
+        written = write_captions(LocalCaptioner(model), loaded, chosen, out, progress)
+    if as_json:
+        print_json({"file": str(out), "written": written, "n": len(chosen)})
+        return
+    say(f"wrote {written} captions to {out}; {len(chosen) - written} were there")
+
+
+def _numbers(said: str) -> list[int]:
+    try:
+        return [int(part) for part in said.split(",")]
+    except ValueError as error:
+        raise UserError(f"--indices {said} is no list of indices: write 3,17,5.") from error
