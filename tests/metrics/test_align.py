@@ -1,7 +1,6 @@
 """ALIGN as transformers has it: network, tokenizer and preparation, from a folder on this disk."""
 
 from pathlib import Path
-from string import ascii_lowercase
 
 import numpy as np
 import pytest
@@ -18,7 +17,8 @@ from transformers import (
 from bench import registry
 from bench.errors import UserError
 from bench.metrics.encoders import NetworkEncoder
-from tests.networks import picture, shaken
+from tests.networks import picture
+from tests.tiny_align import save_align
 
 TEXTS = ["a mug", "a mug on the grass by day"]
 
@@ -29,34 +29,6 @@ def align_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     save_align(home / "weights" / "align-base")
     return home
-
-
-def save_align(folder: Path) -> None:
-    torch.manual_seed(0)
-    text = AlignTextConfig(
-        vocab_size=60,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=64,
-    )
-    vision = AlignVisionConfig(
-        width_coefficient=0.25,
-        depth_coefficient=0.2,
-        in_channels=[32, 16],
-        out_channels=[16, 320],
-        kernel_sizes=[3, 3],
-        strides=[2, 2],
-        num_block_repeats=[1, 1],
-        expand_ratios=[1, 2],
-        hidden_dim=640,
-    )
-    config = AlignConfig(text_config=text, vision_config=vision, projection_dim=80)
-    shaken(AlignModel(config)).save_pretrained(folder)
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    words = [*special, *ascii_lowercase, *(f"##{letter}" for letter in ascii_lowercase)]
-    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
 
 
 @pytest.fixture

@@ -1,0 +1,34 @@
+"""Text-to-image under an adapter: what RPO samples, validates and answers with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL.Image import Image
+
+from bench.methods.backbones.backbone import Backbone, Condition, Weights
+from bench.methods.sampling import to_images
+
+
+@dataclass(frozen=True)
+class TextToImage:
+    """A backbone and how it is sampled; no reference is seen."""
+
+    backbone: Backbone
+    steps: int
+    guidance: float
+
+    def draw(self, prompts: Sequence[str], seeds: Sequence[int], weights: Weights) -> list[Image]:
+        """One image per prompt, each from the generator of its own seed, as many at once as fit."""
+        images: list[Image] = []
+        for start in range(0, len(prompts), self.backbone.spec.batch):
+            group = slice(start, start + self.backbone.spec.batch)
+            images += self._together(list(prompts[group]), seeds[group], weights)
+        return images
+
+    def _together(self, prompts: list[str], seeds: Sequence[int], weights: Weights) -> list[Image]:
+        backbone = self.backbone
+        condition = Condition(backbone.encode_prompts(prompts), None)
+        noise = backbone.noise([torch.Generator().manual_seed(seed) for seed in seeds])
+        latents = backbone.sample(condition, noise, weights, self.steps, self.guidance)
+        return to_images(backbone.decode(latents))
