@@ -4,8 +4,7 @@ With checkpointing, activations are computed again in the backward pass, long af
 are computed under what the call was made under, whatever was asked of the network since.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,33 +30,25 @@ class Switches:
     """
 
     def __init__(self, unet: UNet2DConditionModel) -> None:
-        self._unet, self._now = unet, Acting()
+        self._unet = unet
         self.adapters_changed()
         unet.enable_gradient_checkpointing(self._checkpointed)
 
     def adapters_changed(self) -> None:
-        """To be told whenever an adapter was put in: none acts then."""
+        """To be told whenever adapters were put in or taken away: none acts then."""
         modules = list(self._unet.modules())
         self._adapted = [module for module in modules if isinstance(module, LoraLayer)]
         self._seeing = [
             module for module in modules if isinstance(module, IPAdapterAttnProcessor2_0)
         ]
-        self._turn(self._now)
+        self._set(Acting())
 
-    @contextmanager
-    def acting(self, wanted: Acting) -> Iterator[None]:
-        """Inside, this and nothing else acts."""
-        before = self._now
-        if wanted == before:
-            yield
-            return
-        self._turn(wanted)
-        try:
-            yield
-        finally:
-            self._turn(before)
+    def turn(self, wanted: Acting) -> None:
+        """From here on this acts and nothing else; to be said before every call."""
+        if wanted != self._now:
+            self._set(wanted)
 
-    def _turn(self, wanted: Acting) -> None:
+    def _set(self, wanted: Acting) -> None:
         self._now = wanted
         for layer in self._adapted:
             # set_adapter and enable_adapters would change what requires gradients
@@ -71,7 +62,7 @@ class Switches:
         wanted = self._now
 
         def again(*arguments: Any) -> Any:
-            with self.acting(wanted):
-                return module(*arguments)
+            self.turn(wanted)
+            return module(*arguments)
 
         return checkpoint(again, *arguments, use_reentrant=False)

@@ -187,14 +187,14 @@ class UnetBackbone:
         self, x: Tensor, timesteps: Tensor, condition: Condition, weights: Weights
     ) -> Tensor:
         self._require(weights.keys())
-        with self._switches.acting(self._acting(condition, weights)):
-            answer: Tensor = self.unet(
-                x.to(self.dtype),
-                timesteps,
-                condition.text.tokens,
-                added_cond_kwargs=self._added(condition),
-                return_dict=False,
-            )[0]
+        self._switches.turn(self._acting(condition, weights))
+        answer: Tensor = self.unet(
+            x.to(self.dtype),
+            timesteps,
+            condition.text.tokens,
+            added_cond_kwargs=self._added(condition),
+            return_dict=False,
+        )[0]
         return answer.to(x.dtype)
 
     def _require(self, names: Set[str]) -> None:

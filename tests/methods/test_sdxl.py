@@ -1,5 +1,6 @@
 """SD-XL's path, held on a tiny SD-XL and IP-Adapter saved to disk, beside diffusers' pipeline."""
 
+import math
 import shutil
 from pathlib import Path
 
@@ -8,11 +9,14 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from safetensors.torch import load_file, save_file
 
+from bench.api import Question
 from bench.errors import UserError
 from bench.methods.backbones import sdxl as module
 from bench.methods.backbones.backbone import OFF, Backbone, Condition, Text
 from bench.methods.backbones.sdxl import PLAIN, PLUS, SdxlBackbone
 from bench.methods.sampling import to_tensor
+from bench.methods.sfo import Sfo, SfoOptions
+from tests.methods.test_sfo import write_subjects
 from tests.methods.tiny_sdxl import (
     PHOTOGRAPH,
     PROMPT,
@@ -22,6 +26,7 @@ from tests.methods.tiny_sdxl import (
     seeded,
     stock,
 )
+from tests.methods.tiny_trainings import TINY, Events, losses
 from tests.networks import picture
 
 pytest_plugins = ["tests.methods.sdxl_fixtures"]
@@ -158,3 +163,27 @@ def test_an_image_depends_on_nothing_that_is_drawn_beside_it(bare_sdxl: SdxlBack
     together = bare_sdxl.sample(both, bare_sdxl.noise(seeded(1, 2)), OFF, steps=2, guidance=5.0)
     alone = bare_sdxl.sample(second, bare_sdxl.noise(seeded(2)), OFF, steps=2, guidance=5.0)
     torch.testing.assert_close(together[1:], alone, rtol=0, atol=1e-5)
+
+
+def test_sfo_trains_beside_ip_adapter_and_resumes(
+    sdxl_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    events: Events,
+    question: Question,
+) -> None:
+    """Its reference model is IP-Adapter itself: no SFT LoRA comes into it."""
+    (tmp_path / "weights").symlink_to(sdxl_home / "weights")
+    write_subjects(tmp_path / "data" / "subjects200k" / "train-00000.parquet")
+    monkeypatch.setenv("SUBJECTBENCH_HOME", str(tmp_path))
+    workspace, log = events
+    options = SfoOptions(**{**TINY, **Sfo.overrides["sdxl"]})
+    images, trained = [], []
+    for _ in range(2):
+        method = Sfo(module.load(resolution=RESOLUTION), options)
+        method.train(workspace)
+        images.append(method.generate([question])[0].tobytes())
+        trained.append(len(losses(log, "sfo")))
+    assert method.weights == {"sfo": 1.0}
+    assert losses(log, "sfo")[0] == pytest.approx(math.log(2), abs=1e-6)
+    assert trained[0] == trained[1] and images[0] == images[1]
