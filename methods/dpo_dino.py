@@ -4,9 +4,12 @@ Source: the baseline of SFO (arXiv 2506.03621), Table 4. What the images are com
 stated there: the reference.
 """
 
+from typing import Any
+
 from bench.api import Workspace
 from bench.errors import UserError
 from bench.methods import cards
+from bench.methods.backbones.backbone import Backbone
 from bench.methods.choice import winners
 from bench.methods.examples import Example
 from bench.methods.pair_folder import PairFolder
@@ -19,6 +22,14 @@ class DpoDino(Compared):
 
     name = "dpo-dino"
     card = cards.DPO_DINO
+
+    def __init__(self, backbone: Backbone, options: Any) -> None:
+        super().__init__(backbone, options)
+        if options.difficulty != "all":
+            raise UserError(
+                "The option difficulty is of pairs with a true target, and dpo-dino has none; "
+                "leave it out."
+            )
 
     def source(self) -> SelfPlay:
         return SelfPlay(draws=2)

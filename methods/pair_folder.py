@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from PIL.Image import Image
+
 from bench.api import Workspace
 from bench.errors import UserError
 from bench.identity import Json, identity, seed_of
@@ -48,8 +50,17 @@ class PairFolder:
         self.images = ImageStore(folder)
 
     def opener(self, index: int, number: int) -> Opener:
-        """What opens a candidate, RGB."""
-        return partial(self.images.open, file_of(index, number))
+        """What opens a candidate, RGB. UserError when it cannot be read."""
+        return partial(self._open, file_of(index, number))
+
+    def _open(self, file: str) -> Image:
+        try:
+            return self.images.open(file)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise UserError(
+                f"{self.images.path(file)} cannot be read ({error}); run the method that makes "
+                "these pairs again, which finds and draws it anew."
+            ) from error
 
 
 def file_of(index: int, number: int) -> str:

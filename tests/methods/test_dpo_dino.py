@@ -36,3 +36,8 @@ def test_a_judge_that_tells_nothing_apart_is_one_clear_sentence(
     monkeypatch.setattr(dpo_dino, "winners", lambda measured: {})
     with pytest.raises(UserError, match=r"equally like their references.*by the option judge"):
         tiny(DpoDino, given_adapter(tmp_path), steps=1).train(workspace)
+
+
+def test_difficulty_means_nothing_here_and_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="difficulty is of pairs with a true target"):
+        tiny(DpoDino, given_adapter(tmp_path), difficulty="low")

@@ -163,6 +163,17 @@ def test_a_damaged_candidate_is_named_and_drawn_again_by_the_next_run(
     assert len(draws.calls) == drawn + 1
 
 
+@pytest.mark.parametrize("content", [None, b"", b"\x89PNG\r\n\x1a\n torn"])
+def test_opening_a_damaged_candidate_is_one_clear_sentence(
+    make: Make, content: bytes | None
+) -> None:
+    pairs = make()
+    path = pairs.folder / "000007-0.png"
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(UserError, match=r"000007-0\.png cannot be read .*draws it anew"):
+        pairs.opener(7, 0)()
+
+
 @pytest.mark.parametrize("damaged", ['{"schema_version": 1, "items": [{"ind', "{}", "[]", None])
 def test_a_manifest_that_is_not_whole_is_one_clear_sentence_and_written_anew_by_the_next_run(
     make: Make, draws: Draws, damaged: str | None

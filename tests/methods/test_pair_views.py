@@ -15,7 +15,7 @@ from bench.cli import app
 from bench.errors import UserError
 from bench.methods.mini_corpus import MiniWorld
 from bench.methods.pair_folder import PairFolder, Sampler, make_pairs
-from bench.methods.pair_sheet import CELL, histogram
+from bench.methods.pair_sheet import CELL
 from bench.methods.pair_views import look
 from bench.methods.pairs import Cdns, PairSource, SelfPlay
 from bench.methods.similarity import similarities
@@ -115,16 +115,6 @@ def test_pairs_that_name_no_encoder_ask_for_one(make: Make, tmp_path: Path) -> N
     with pytest.raises(UserError, match="names no encoder to measure with; give one by --judge"):
         shown([path.parent], tmp_path / "pairs.png")
     assert look([path.parent], "mini-dino", 1, tmp_path / "pairs.png")["judge"] == "mini-dino"
-
-
-def test_the_histogram_holds_its_bars_where_the_cosines_are() -> None:
-    plot = np.asarray(histogram([[-0.5] * 3 + [0.95] * 6]), dtype=int)
-    blue = (plot[..., 2] - plot[..., 0] > 60)[:200]
-    columns = np.flatnonzero(blue.any(axis=0))
-    heights = blue.sum(axis=0)
-    left, right = heights[columns.min()], heights[columns.max()]
-    assert left == pytest.approx(right / 2, abs=12)
-    assert np.diff(columns).max() > 250
 
 
 def test_the_command_shows_the_newest_and_prints_one_document(
