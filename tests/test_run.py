@@ -71,7 +71,7 @@ def test_a_run_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one(
 ) -> None:
     out, home = tmp_path / "killed", tmp_path / "home"
     moments: list[Callable[[], bool]] = [
-        lambda: count(home, "cache/negatives/*/*.png") >= 5,
+        lambda: count(home, "cache/pairs/*/*.png") >= 5,
         lambda: (out / "checkpoints/sfo/state.pt").exists(),
         lambda: count(out, "images/*/*.png") >= 3,
         lambda: count(out, "images/*/*.png") >= 20,
