@@ -61,7 +61,10 @@ class Encoding(Protocol):
 
 
 class OnDemand:
-    """Encodes an example whenever it is asked for, and keeps nothing but a few open triplets."""
+    """Encodes an example whenever it is asked for, and keeps nothing but a few open triplets.
+
+    Each alone, so that its code does not depend on what is beside it.
+    """
 
     def __init__(self, backbone: Backbone, corpus: Corpus) -> None:
         self.backbone, self.size = backbone, backbone.spec.resolution
@@ -74,7 +77,9 @@ class OnDemand:
     def text(self, examples: Sequence[Example], dropped: Sequence[bool]) -> Text:
         prompts = [self.triplet(example).prompt for example in examples]
         kept = ["" if drop else prompt for prompt, drop in zip(prompts, dropped, strict=True)]
-        return self.backbone.encode_prompts(kept)
+        alone = [self.backbone.encode_prompts([prompt]) for prompt in kept]
+        tokens, pooled = ([text.tokens for text in alone], [text.pooled for text in alone])
+        return Text(torch.cat(tokens), torch.cat(pooled))
 
     def references(
         self, examples: Sequence[Example], dropped: Sequence[bool], generators: Generators
@@ -82,18 +87,31 @@ class OnDemand:
         images = [self.triplet(example).reference for example in examples]
         black = Image.new("RGB", (self.size, self.size))
         kept = [black if drop else image for image, drop in zip(images, dropped, strict=True)]
-        return self.backbone.encode_references(to_tensor(kept, self.size), generators)
+        return self._each(self.backbone.encode_references, kept, generators)
 
     def positives(self, examples: Sequence[Example], generators: Generators) -> Tensor:
         images = [
             example.positive() if example.positive else self.triplet(example).target
             for example in examples
         ]
-        return self.backbone.encode_images(to_tensor(images, self.size), generators)
+        return self._each(self.backbone.encode_images, images, generators)
 
     def negatives(self, examples: Sequence[Example], generators: Generators) -> Tensor:
         images = [example.negative() for example in examples if example.negative]
-        return self.backbone.encode_images(to_tensor(images, self.size), generators)
+        return self._each(self.backbone.encode_images, images, generators)
+
+    def _each(
+        self,
+        encode: Callable[[Tensor, Generators], Tensor],
+        images: Sequence[Image.Image],
+        generators: Generators,
+    ) -> Tensor:
+        return torch.cat(
+            [
+                encode(to_tensor([image], self.size), [generator])
+                for image, generator in zip(images, generators, strict=True)
+            ]
+        )
 
 
 class Examples:

@@ -19,7 +19,8 @@ from bench.methods.backbones.backbone import OFF, Backbone, Weights
 from bench.methods.backbones.flux import Conditioning, FluxBackbone, Position
 from bench.methods.comparative import FlowMatching
 from bench.methods.corpora import Corpus, load_corpus
-from bench.methods.examples import Dropout, Example, Examples, OnDemand
+from bench.methods.encoded import encoded
+from bench.methods.examples import Dropout, Example, Examples
 from bench.methods.loop import Recipe, Training
 from bench.methods.sampling import answer
 from bench.processes import processes
@@ -140,12 +141,8 @@ class SftBase:
 
     def _train(self, corpus: Corpus, workspace: Workspace, path: Path) -> None:
         backbone, options = self.backbone, self.options
-        examples = Examples(
-            OnDemand(backbone, corpus),
-            [Example(index) for index in range(len(corpus))],
-            options.seed,
-            Dropout(options.drop_text, options.drop_image),
-        )
+        examples = [Example(index) for index in range(len(corpus))]
+        dropout = Dropout(options.drop_text, options.drop_image)
         objective = FlowMatching(self.weights)
         backbone.add_adapter(ADAPTER, options.sft_rank, options.seed)
         recipe = Recipe(
@@ -157,12 +154,15 @@ class SftBase:
         )
         parameters = backbone.adapter_parameters(ADAPTER)
         training = Training(parameters, recipe, workspace.folder / ADAPTER, options.seed)
-        training.run(
-            lambda index, generator: objective(
-                backbone, examples.batch(index, options.sft_micro_batch), generator
-            ),
-            workspace.log,
-            workspace.progress,
-            "train sft",
-        )
+        seen = options.sft_iterations * options.sft_batch
+        with encoded(backbone, corpus, examples, seen, workspace) as encoding:
+            batches = Examples(encoding, examples, options.seed, dropout)
+            training.run(
+                lambda index, generator: objective(
+                    backbone, batches.batch(index, options.sft_micro_batch), generator
+                ),
+                workspace.log,
+                workspace.progress,
+                "train sft",
+            )
         processes().once(lambda: backbone.save_adapter(ADAPTER, path))

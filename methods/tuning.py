@@ -15,7 +15,8 @@ from bench.methods.backbones.backbone import Backbone, Precision, Tokens, Weight
 from bench.methods.choice import Difficulty, by_difficulty
 from bench.methods.comparative import Comparison, FlowMatching
 from bench.methods.corpora import load_corpus
-from bench.methods.examples import Dropout, Example, Examples, OnDemand, choose
+from bench.methods.encoded import encoded
+from bench.methods.examples import Dropout, Example, Examples, choose
 from bench.methods.loop import Recipe, Training
 from bench.methods.objectives import Convention, Timesteps
 from bench.methods.pair_folder import PairFolder, Sampler, make_pairs
@@ -152,22 +153,23 @@ class Tuned:
         options, backbone = self.options, self.backbone
         objective = self.objective()
         dropout = Dropout(options.tune_drop_text, options.tune_drop_image)
-        encoding = OnDemand(backbone, self.corpus)
-        batches = Examples(encoding, examples, options.seed, dropout)
         training = Training(
             backbone.adapter_parameters(self.name),
             self.recipe(),
             workspace.folder / self.name,
             options.seed,
         )
-        training.run(
-            lambda index, generator: objective(
-                backbone, batches.batch(index, options.micro_batch), generator
-            ),
-            workspace.log,
-            workspace.progress,
-            f"train {self.name}",
-        )
+        seen = options.iterations * options.batch
+        with encoded(backbone, self.corpus, examples, seen, workspace) as encoding:
+            batches = Examples(encoding, examples, options.seed, dropout)
+            training.run(
+                lambda index, generator: objective(
+                    backbone, batches.batch(index, options.micro_batch), generator
+                ),
+                workspace.log,
+                workspace.progress,
+                f"train {self.name}",
+            )
 
     def recipe(self) -> Recipe:
         options = self.options
