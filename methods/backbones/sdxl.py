@@ -50,7 +50,7 @@ PLUS = ImagePrompt("sdxl-ip-adapter-plus", "ip-adapter-vit-h14")
 class Eye:
     """IP-Adapter's CLIP as a pipeline holds it: references to features (B, n, d).
 
-    The image's embedding (n = 1), or the last hidden tokens but one for IP-Adapter Plus; the
+    The image's embedding (n = 1), or for IP-Adapter Plus the tokens before CLIP's last layer; the
     UNet's own projection makes the image prompt of them.
     """
 
