@@ -306,7 +306,7 @@ _ALL = (
         ),
         size=689_000_000,
         about=True,
-        licence="not stated; COYO-ALIGN Apache-2.0",
+        licence="not stated",
         files=("config.json", "vocab.txt", "*model.*"),
     ),
     Source(
