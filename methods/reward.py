@@ -18,6 +18,7 @@ from bench.methods.examples import Example
 from bench.methods.loop import Recipe, Training
 from bench.methods.reward_network import RewardNetwork
 from bench.methods.sampling import to_tensor
+from bench.processes import processes
 from bench.store import write_atomically
 
 NAME = "reward"
@@ -89,9 +90,8 @@ def fit_reward(
 ) -> None:
     """Train it in the run's folder, or load what was trained there; logs its accuracy."""
     parameters = network.trainable(recipe.frozen)
-    path = workspace.folder / f"{NAME}.safetensors"
-    if path.is_file():
-        _load(network, path, set(parameters))
+    if _path(workspace).is_file():
+        _load(network, _path(workspace), set(parameters))
         return
     seen, unseen = pairs.split()
     training = Training(parameters, _loop(recipe), workspace.folder / NAME, seed)
@@ -101,10 +101,24 @@ def fit_reward(
         workspace.progress,
         f"train {NAME}",
     )
+    processes().once(lambda: _finish(network, parameters, unseen, recipe, workspace))
+
+
+def _finish(
+    network: RewardNetwork,
+    parameters: Mapping[str, Tensor],
+    unseen: Quadruplets,
+    recipe: RewardRecipe,
+    workspace: Workspace,
+) -> None:
     figures = {"accuracy": accuracy(network, unseen, recipe.micro_batch), "n": len(unseen.examples)}
     workspace.log({"event": f"validate {NAME}", **figures})
     tensors = {name: value.detach().cpu().contiguous() for name, value in parameters.items()}
-    write_atomically(path, save(tensors))
+    write_atomically(_path(workspace), save(tensors))
+
+
+def _path(workspace: Workspace) -> Path:
+    return workspace.folder / f"{NAME}.safetensors"
 
 
 def accuracy(network: RewardModel, pairs: Quadruplets, batch: int) -> float:

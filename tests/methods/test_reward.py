@@ -18,7 +18,7 @@ from bench.methods.examples import Example
 from bench.methods.reward import Quadruplets, RewardRecipe, accuracy, fit_reward
 from bench.methods.reward_network import build_head, for_mini, from_blip
 
-QUICK = RewardRecipe(iterations=24, batch=4, micro_batch=4, lr=1e-3, frozen=0.0)
+QUICK = RewardRecipe(iterations=16, batch=4, micro_batch=4, lr=1e-3, frozen=0.0)
 Corpus = Callable[..., Any]
 
 
