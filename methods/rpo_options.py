@@ -31,7 +31,9 @@ class RpoOptions(SamplingOptions):
     validation_images: int = Field(4, gt=0, description="images per scene and validation")
     images: int = Field(4, gt=0, description="generated images per scene to train on")
     token: str = Field("[V]", description="stands before the subject's name; may be empty")
-    instance: str = Field("a photo of {}", description="the prompt of photographs")
+    instance: str = Field(
+        "a photo of {}", pattern=r"^[^{}]*\{\}[^{}]*$", description="the prompt of photographs"
+    )
     prompts: Path | None = Field(
         None, description="scenes with {} for the name, one a line; default: eight built-in ones"
     )

@@ -29,6 +29,8 @@ MINI_SCENES = (
 )
 """The same in the grammar of the mini world; none of them is asked by its suites."""
 
+_TEMPLATE = re.compile(r"[^{}]*\{\}[^{}]*")
+
 
 def scenes(file: Path | None, mini: bool) -> Sequence[str]:
     """The templates of a file, one a line, or the built-in ones. UserError for others."""
@@ -38,7 +40,7 @@ def scenes(file: Path | None, mini: bool) -> Sequence[str]:
         raise UserError(f"There are no prompts at {file}; check the option 'prompts'.")
     lines = file.read_text(encoding="utf-8").splitlines()
     templates = [line.strip() for line in lines if line.strip()]
-    if not templates or any(template.count("{}") != 1 for template in templates):
+    if not templates or not all(map(_TEMPLATE.fullmatch, templates)):
         raise UserError(
             f"{file} must have a prompt in every line, with {{}} once where the subject's name "
             "goes; correct the file."

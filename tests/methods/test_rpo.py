@@ -13,11 +13,13 @@ import torch
 from bench.api import Case, Material, Progress, Question, Subject, Workspace
 from bench.errors import UserError
 from bench.identity import file_digest
-from bench.methods.backbones import flux_dev
+from bench.methods.backbones import flux_dev, sdxl
 from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.backbones.mini import MiniNetworks, assemble
 from bench.methods.rpo import Rpo
 from bench.methods.rpo_options import OVERRIDES, RpoOptions
+from bench.options import resolve
+from tests.methods.tiny_sdxl import save_sdxl
 from tests.networks import picture
 from tests.tiny_align import save_align
 
@@ -37,7 +39,8 @@ FEW = ("a {} in a forest by day", "a {} at sea by day")
 @pytest.fixture(autouse=True)
 def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two scenes tell what eight would, sooner."""
-    monkeypatch.setattr("bench.methods.rpo_prompts.MINI_SCENES", FEW)
+    for built_in in ("SCENES", "MINI_SCENES"):
+        monkeypatch.setattr(f"bench.methods.rpo_prompts.{built_in}", FEW)
 
 
 def fresh() -> FluxBackbone:
@@ -249,20 +252,33 @@ def test_an_adapter_taken_away_leaves_the_backbone_as_it_was() -> None:
     assert all(torch.equal(again[name], value) for name, value in first.items())
 
 
-def test_rpo_runs_on_flux_dev_with_align_from_the_users_copies(
-    flux_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workspace: Workspace
-) -> None:
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "flux-dev").symlink_to(flux_home / "weights" / "flux-dev")
-    save_align(tmp_path / "weights" / "align-base")
+@pytest.fixture(params=["flux-dev", "sdxl"])
+def real(
+    request: pytest.FixtureRequest,
+    flux_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Any:
+    """A tiny backbone, loaded as its family's is from the user's own copy; ALIGN lies beside it."""
     monkeypatch.setenv("SUBJECTBENCH_HOME", str(tmp_path))
-    backbone = flux_dev.load(resolution=16, max_text=16)
+    save_align(tmp_path / "weights" / "align-base")
+    if request.param == "sdxl":
+        save_sdxl(tmp_path)
+        return sdxl.load(resolution=32)
+    (tmp_path / "weights" / "flux-dev").symlink_to(flux_home / "weights" / "flux-dev")
+    return flux_dev.load(resolution=16, max_text=16)
+
+
+def test_it_runs_on_real_families_with_align_from_the_users_copies(
+    real: Any, workspace: Workspace
+) -> None:
     few = {"steps": 1, "rank": 2, "iterations": 2, "validation_images": 1, "images": 1, "lr": 1e-3}
-    method = Rpo(backbone, RpoOptions(**few))
-    method.train_subject(MUG, own(workspace, MUG))
-    [image] = method.generate([question(MUG)])
-    assert image.size == (16, 16)
-    kept = backbone.adapter_parameters("rpo")
+    method = Rpo(real, RpoOptions(**few))
+    for of in (MUG, CAR):
+        method.train_subject(of, own(workspace, of))
+    [image] = method.generate([question(CAR)])
+    assert image.size == (real.spec.resolution,) * 2
+    kept = real.adapter_parameters("rpo")
     assert any(value.abs().sum() > 0 for name, value in kept.items() if ".lora_B." in name)
 
 
@@ -294,3 +310,9 @@ def test_the_published_settings_are_the_defaults_and_overrides_are_valid() -> No
     assert (sd21.lr, sd21.iterations) == (5e-6, 400)
     assert RpoOptions(**OVERRIDES["mini"]).token == ""
     assert all(field.description for field in RpoOptions.model_fields.values())
+
+
+@pytest.mark.parametrize("instance", ["a photo", "a {} beside a {}", "a photo of {name}"])
+def test_a_prompt_of_photographs_without_one_place_for_the_name_is_refused(instance: str) -> None:
+    with pytest.raises(UserError, match=r"option instance=.* of rpo does not fit"):
+        resolve("rpo", RpoOptions, {}, {"instance": instance})

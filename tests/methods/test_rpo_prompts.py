@@ -53,7 +53,7 @@ def test_a_file_of_scenes_is_read_line_by_line(tmp_path: Path) -> None:
     assert scenes(file, mini=True) == ["a {} at dawn", "a {} in rain"]
 
 
-@pytest.mark.parametrize("text", ["", "a dog at dawn\n", "a {} beside a {}\n"])
+@pytest.mark.parametrize("text", ["", "a dog at dawn\n", "a {} beside a {}\n", "a {} {here}\n"])
 def test_a_file_of_something_else_is_one_clear_sentence(tmp_path: Path, text: str) -> None:
     file = tmp_path / "scenes.txt"
     file.write_text(text)
