@@ -12,11 +12,13 @@ from PIL.Image import Image
 from pydantic import Field
 
 from bench.api import Later, Question, Scope, Workspace
+from bench.cost import Budget, Facts
 from bench.errors import UserError
 from bench.identity import file_digest
 from bench.methods import cards
 from bench.methods.backbones.backbone import OFF, Backbone, Weights
 from bench.methods.backbones.flux import Conditioning, FluxBackbone, Position
+from bench.methods.budgets import sft_budget
 from bench.methods.comparative import FlowMatching
 from bench.methods.corpora import Corpus, load_corpus
 from bench.methods.encoded import encoded
@@ -110,6 +112,11 @@ class SftBase:
         else:
             self.backbone.load_adapter(ADAPTER, self.path)
         self.digest = file_digest(self.path)
+
+    @classmethod
+    def budget(cls, options: SftOptions, facts: Facts) -> Budget:
+        """What its training takes on a backbone of which these facts are known."""
+        return sft_budget(options, facts)
 
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         return answer(self.backbone, questions, self.weights, self.steps, self.guidance)

@@ -4,14 +4,17 @@ They differ in where examples come from (``source`` and ``chosen``) and in the o
 """
 
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, ClassVar, Literal
 
 from PIL.Image import Image
 from pydantic import Field
 
 from bench.api import Question, Scope, Workspace
+from bench.cost import Budget, Facts
 from bench.errors import UserError
 from bench.methods.backbones.backbone import Backbone, Precision, Tokens, Weights
+from bench.methods.budgets import sft_budget, tuning_budget
 from bench.methods.choice import Difficulty, by_difficulty
 from bench.methods.comparative import Comparison, FlowMatching
 from bench.methods.corpora import load_corpus
@@ -79,11 +82,12 @@ MINI: Mapping[str, Any] = {
     "tokens": "image",
 }
 """What the mini backbone changes for every method of the family."""
+SDXL = ("sdxl", "sdxl-ip-adapter-vit-h", "sdxl-ip-adapter-plus")
 OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     "mini": MINI,
     "flux-dev": {"corpus": "subjects200k-2"},
     "flux-schnell": {"corpus": "subjects200k-2"},
-    "sdxl": {"corpus": "subjects200k-2"},
+    **dict.fromkeys(SDXL, {"corpus": "subjects200k-2", "tokens": "image"}),
 }
 
 
@@ -121,6 +125,18 @@ class Tuned:
         self.add_adapter()
         self._fit(examples, workspace)
         processes().once(lambda: self.backbone.save_adapter(self.name, path))
+
+    @classmethod
+    def budget(cls, options: Any, facts: Facts) -> Budget | None:
+        """What both trainings and the pairs take; None where a subclass trains in its own way."""
+        if cls._fit is not Tuned._fit:
+            return None
+        return sft_budget(options, facts) + tuning_budget(options, cls.draws(options))
+
+    @classmethod
+    def draws(cls, options: Any) -> int:
+        """Candidates drawn for each triplet."""
+        return 0
 
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         return answer(self.backbone, questions, self.weights, self.base.steps, self.base.guidance)
@@ -188,7 +204,12 @@ class Compared(Tuned):
 
     Options: ClassVar[Any] = PairOptions
 
+    @classmethod
+    def draws(cls, options: Any) -> int:
+        return cls.source(SimpleNamespace(options=options)).draws  # type: ignore[arg-type]
+
     def source(self) -> PairSource:
+        """It follows from the options alone."""
         raise NotImplementedError
 
     def chosen(self, pairs: PairFolder, workspace: Workspace) -> list[Example]:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from bench.plan import Plan
     from bench.results import RunResult
 
+NOT_TOLD = "not known, and not in the figures below"
+
 
 def run(
     method: Annotated[str, typer.Option(help="Method to run; see `bench list methods`.")],
@@ -106,7 +108,7 @@ def _show_result(folder: Path, result: "RunResult", seconds: dict[str, float]) -
 
 
 def _show_plan(plan: "Plan", as_json: bool) -> None:
-    document = {
+    document: dict[str, Any] = {
         "method": plan.method,
         "backbone": plan.backbone,
         "suite": plan.suite.key,
@@ -117,10 +119,39 @@ def _show_plan(plan: "Plan", as_json: bool) -> None:
         "n_images": len(plan.cases),
         "limited": plan.limited,
         "encoders": sorted({spec.encoder for spec in plan.protocol.metrics}),
+        "cost": _cost(plan),
     }
     if as_json:
         print_json(document)
         return
+    _say_all({**document, **document.pop("cost")})
 
+
+def _cost(plan: "Plan") -> dict[str, Any]:
+    """Counts and estimates, the training's only where the method tells them."""
+    from bench import cost, registry
+
+    factory = registry.load("method", plan.method)
+    options = factory.Options.model_validate(plan.options)
+    facts, _ = cost.facts_of(plan.backbone)
+    ask = getattr(factory, "budget", None)
+    budget = ask(options, facts) if ask and facts else None
+    told = cost.estimate(
+        budget or cost.Budget(),
+        len(plan.cases),
+        getattr(options, "steps", None),
+        plan.backbone,
+        cost.device_at_hand(),
+    )
+    trains = getattr(factory, "scope", "none") != "none"
+    untold = NOT_TOLD if trains else "none"
+    return {"training": cost.counts(budget) if budget else untold, **told.document}
+
+
+def _say_all(document: dict[str, Any]) -> None:
+    """A line each; figures by name, and every assumption on a line of its own."""
     for key, value in document.items():
-        say(f"{key + ':':<12} {value}")
+        for each in value if key == "assumptions" else [value]:
+            if isinstance(each, dict) and key != "options":
+                each = ", ".join(f"{name} {figure}" for name, figure in each.items())
+            say(f"{key + ':':<12} {'not known' if each in (None, '') else each}")

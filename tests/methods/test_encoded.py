@@ -70,14 +70,14 @@ class Features:
     """A backbone that sees references through an eye of its own, not as images."""
 
     def __init__(self, backbone: FluxBackbone) -> None:
-        self._backbone = backbone
+        self._backbone: Any = backbone
         self.spec = replace(backbone.spec, sees_references=True)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backbone, name)
 
     def encode_references(self, images: Tensor, generators: Any) -> Tensor:
-        means: Tensor = images.mean((2, 3))
+        means: Tensor = images.mean(dim=(2, 3))
         return means
 
 
@@ -103,7 +103,8 @@ def counted(mini: FluxBackbone, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def spy(images: Tensor) -> Tensor:
         reds.extend((images[:, 0].mean((1, 2)) * 255).round().int().tolist())
-        return moments(images)
+        made: Tensor = moments(images)
+        return made
 
     monkeypatch.setattr(mini, "moments", spy)
     return reds
