@@ -33,6 +33,8 @@ TINY: Mapping[str, Any] = {
 }
 
 
+SHORT = {**TINY, "iterations": 1}
+"""For what shows after one step."""
 FEW = ("a {} in a forest by day", "a {} at sea by day")
 
 
@@ -146,7 +148,7 @@ def test_the_best_validated_step_is_what_is_drawn_with(
 def test_subjects_are_independent_whatever_their_order(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    options, back = RpoOptions(**TINY), replace(workspace, folder=tmp_path / "back")
+    options, back = RpoOptions(**SHORT), replace(workspace, folder=tmp_path / "back")
     method = Rpo(fresh(), options)
     mug, car = trained(method, MUG, workspace), trained(method, CAR, workspace)
     other = Rpo(fresh(), options)
@@ -156,10 +158,10 @@ def test_subjects_are_independent_whatever_their_order(
 
 
 def test_a_finished_subject_is_loaded_and_not_trained_again(workspace: Workspace) -> None:
-    expected = trained(Rpo(fresh(), RpoOptions(**TINY)), MUG, workspace)
+    expected = trained(Rpo(fresh(), RpoOptions(**SHORT)), MUG, workspace)
     files = {path: path.stat().st_mtime_ns for path in workspace.folder.rglob("*")}
     log: list[Mapping[str, Any]] = []
-    later = Rpo(fresh(), RpoOptions(**TINY))
+    later = Rpo(fresh(), RpoOptions(**SHORT))
     assert trained(later, MUG, replace(workspace, log=log.append)) == expected
     assert not log
     assert files == {path: path.stat().st_mtime_ns for path in workspace.folder.rglob("*")}
@@ -215,7 +217,7 @@ def test_the_network_reads_the_token_and_what_validates_does_not(
 
     backbone = fresh()
     backbone._encode_prompts = heard(read, backbone._encode_prompts)
-    method = Rpo(backbone, RpoOptions(**{**TINY, "token": "[V]", "iterations": 1}))
+    method = Rpo(backbone, RpoOptions(**{**SHORT, "token": "[V]"}))
     monkeypatch.setattr(method.reader, "encode_texts", heard(judged, method.reader.encode_texts))
     trained(method, MUG, workspace)
     assert read and all("[V] mug" in prompt for prompt in read)
@@ -232,7 +234,7 @@ def test_a_training_that_comes_to_no_number_is_one_clear_sentence(
         "bench.methods.rpo_training.SubjectTraining.validate", lambda training: math.nan
     )
     with pytest.raises(UserError, match=r"training of mug-1 came to no number; remove .*rpo and"):
-        Rpo(fresh(), RpoOptions(**TINY)).train_subject(MUG, workspace)
+        Rpo(fresh(), RpoOptions(**SHORT)).train_subject(MUG, workspace)
 
 
 def test_an_adapter_taken_away_leaves_the_backbone_as_it_was() -> None:
