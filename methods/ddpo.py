@@ -92,7 +92,7 @@ SAVE_EVERY = 10
 """Optimiser steps between checkpoints, about."""
 MINI: Mapping[str, Any] = {
     **OVERRIDES["mini"],
-    "iterations": 80,
+    "iterations": 60,
     "batch": 16,
     "micro_batch": 16,
     "group": 8,
