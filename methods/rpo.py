@@ -35,7 +35,7 @@ class Rpo:
         if not isinstance(backbone, Backbone):
             raise UserError(
                 f"The backbone {backbone.spec.name} cannot be trained here; choose --backbone "
-                "flux-dev or mini for 'rpo'."
+                "flux-dev, sdxl or mini for 'rpo'."
             )
         self.backbone, self.options = backbone, options
         steps = options.steps or backbone.spec.steps

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -318,3 +319,9 @@ def test_the_published_settings_are_the_defaults_and_overrides_are_valid() -> No
 def test_a_prompt_of_photographs_without_one_place_for_the_name_is_refused(instance: str) -> None:
     with pytest.raises(UserError, match=r"option instance=.* of rpo does not fit"):
         resolve("rpo", RpoOptions, {}, {"instance": instance})
+
+
+def test_a_backbone_that_nobody_trains_here_is_refused_in_one_sentence() -> None:
+    other: Any = SimpleNamespace(spec=SimpleNamespace(name="editor"))
+    with pytest.raises(UserError, match=r"^The backbone editor cannot be trained here"):
+        Rpo(other, RpoOptions())
