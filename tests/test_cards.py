@@ -10,7 +10,7 @@ from bench import registry
 from bench.cards import method_card
 from bench.errors import UserError
 
-FAMILY = ("sft-base", "sft-additional", "sfo", "sfo-direct", "self-play", "dpo-dino")
+FAMILY = ("sft-base", "sft-additional", "sfo", "sfo-direct", "self-play", "dpo-dino", "ddpo")
 
 
 @pytest.mark.parametrize("name", FAMILY)
