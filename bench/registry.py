@@ -22,7 +22,6 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "self-play": "bench.methods.self_play:SelfPlay",
         "dpo-dino": "bench.methods.dpo_dino:DpoDino",
         "ddpo": "bench.methods.ddpo:Ddpo",
-        "ddpo": "bench.methods.ddpo:Ddpo",
         "rpo": "bench.methods.rpo:Rpo",
         "oracle": "bench.methods.anchors:Oracle",
         "copy-reference": "bench.methods.anchors:CopyReference",
