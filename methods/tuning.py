@@ -87,7 +87,7 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     "mini": MINI,
     "flux-dev": {"corpus": "subjects200k-2"},
     "flux-schnell": {"corpus": "subjects200k-2"},
-    **dict.fromkeys(SDXL, {"corpus": "subjects200k-2", "tokens": "image"}),
+    **{name: {"corpus": "subjects200k-2", "tokens": "image"} for name in SDXL},
 }
 
 

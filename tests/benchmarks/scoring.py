@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _against_bare_passes(root: Path, sitting: Sitting) -> None:
-    shown = len(sitting.pictures) + len(sitting.references)
+    shown = len(sitting.pictures) + len(sitting.opposite("references"))
     networks: Networks = {}
     score(sitting, store=FeatureStore(root / "warm.sqlite"), networks=networks)
     bare = _bare(shown, [network.runner for network in networks.values()])
