@@ -1,0 +1,43 @@
+"""What is measured by hand runs as it stands; its figures are no matter of tests."""
+
+import re
+import sys
+
+import pytest
+import torch
+
+from tests.benchmarks import flux, training
+
+
+def printed(
+    module: object, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *flags: str
+) -> str:
+    monkeypatch.setattr(sys, "argv", ["benchmark", *flags])
+    module.main()  # type: ignore[attr-defined]
+    return capsys.readouterr().out
+
+
+def test_flux_is_measured_beside_ominicontrols_structure_with_equal_images(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    told = printed(flux, capsys, monkeypatch, "--tiny")
+    assert len(re.findall(r"[\d.]+ images/min", told)) == 3
+    assert len(re.findall(r"[\d.]+ steps/min", told)) == 3
+    [difference] = re.findall(r"largest difference +(\S+)", told)
+    assert float(difference) < 1e-4
+
+
+def test_flux_is_not_measured_without_an_accelerator(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert printed(flux, capsys, monkeypatch).startswith("not measured")
+
+
+def test_a_training_step_is_measured_beside_its_bare_passes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = printed(training, capsys, monkeypatch, "--steps", "2")
+    [ratio] = re.findall(r"ratio of medians +(\S+)", told)
+    assert float(ratio) > 0.3
