@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from bench.api import (
     Comparer,
     Encoder,
     Frozen,
+    Method,
     Progress,
     Workspace,
     rows_identity,
@@ -30,6 +32,7 @@ from bench.gallery import Gallery, identity_of
 from bench.made import MANIFEST
 from bench.paths import home
 from bench.plan import NO_BACKBONE, Plan, Specification, specify
+from bench.processes import processes
 from bench.references import open_reference
 from bench.results import (
     RESULT_FILE,
@@ -103,6 +106,17 @@ class RunFolder:
         self.log({"event": "stage", "stage": name, "seconds": time.monotonic() - began})
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """A plan with everything at hand that it needs."""
+
+    backbone: Any
+    method: Method
+    specification: Specification
+    counterparts: Counterparts
+    folder: RunFolder
+
+
 def execute(
     plan: Plan, out: Path | None, progress: Progress = silent, vanilla: Path | None = None
 ) -> tuple[Path, RunResult]:
@@ -111,21 +125,10 @@ def execute(
     ``vanilla`` holds images of the same cases without the subject, for protocols that want them.
     Everything that can be missing (data, weights) is looked for before anything long begins.
     """
-    open_reference(plan.suite, plan.suite.subjects[0], plan.cases[0].reference)
-    counterparts = find_counterparts(
-        plan.suite, plan.protocol, plan.cases, vanilla, plan.backbone, progress
-    )
-    made = counterparts.get("vanilla", {})
-    brought = {"vanilla": identity_of(made.values())} if made else {}
-    encoders = _encoders(plan)
-    backbone = _backbone(plan)
-    factory = registry.load("method", plan.method)
-    method = factory(backbone, factory.Options.model_validate(plan.options))
-    digests = {name: encoder.digest for name, encoder in encoders.items()}
-    specification = specify(plan, method, backbone.spec.digest, digests, brought)
-    folder = RunFolder(out or default_folder(plan, specification))
+    ready = _make_ready(plan, out, progress, vanilla)
+    folder, method, backbone = ready.folder, ready.method, ready.backbone
     with exclusive(folder.folder, wait=False):
-        folder.claim(specification)
+        folder.claim(ready.specification)
         folder.images.verify()
         if folder.scored and has_all(folder.images, plan.cases):
             return folder.folder, read_measured(folder.folder).result
@@ -136,8 +139,50 @@ def execute(
         mini = backbone.spec.mini or plan.protocol.mini_weights
         shown = getattr(method, "shown", not_shown)
         return folder.folder, _score(
-            plan, specification, mini, environment, folder, shown, counterparts, progress
+            plan,
+            ready.specification,
+            mini,
+            environment,
+            folder,
+            shown,
+            ready.counterparts,
+            progress,
         )
+
+
+def assist(plan: Plan, out: Path | None, vanilla: Path | None = None) -> None:
+    """What every process of ``accelerate launch`` but the first does: its share of the training."""
+    ready = _make_ready(plan, out, silent, vanilla)
+    folder = ready.folder.folder
+    if not has_all(ready.folder.images, plan.cases):
+        ready.method.train(Workspace(folder / "checkpoints", home() / "cache", _unheard))
+
+
+def _make_ready(plan: Plan, out: Path | None, progress: Progress, vanilla: Path | None) -> _Ready:
+    open_reference(plan.suite, plan.suite.subjects[0], plan.cases[0].reference)
+    counterparts = find_counterparts(
+        plan.suite, plan.protocol, plan.cases, vanilla, plan.backbone, progress
+    )
+    made = counterparts.get("vanilla", {})
+    brought = {"vanilla": identity_of(made.values())} if made else {}
+    encoders = _encoders(plan)
+    together = processes()  # before the backbone is put on an accelerator
+    backbone = _backbone(plan)
+    factory = registry.load("method", plan.method)
+    method = factory(backbone, factory.Options.model_validate(plan.options))
+    if together.count > 1 and method.scope == "subject":
+        raise UserError(
+            f"'{plan.method}' trains a subject at a time, which one process does; run it without "
+            "accelerate launch."
+        )
+    digests = {name: encoder.digest for name, encoder in encoders.items()}
+    specification = specify(plan, method, backbone.spec.digest, digests, brought)
+    folder = RunFolder(out or default_folder(plan, specification))
+    return _Ready(backbone, method, specification, counterparts, folder)
+
+
+def _unheard(event: Mapping[str, Any]) -> None:
+    """The first process keeps the log."""
 
 
 def default_folder(plan: Plan, specification: Specification) -> Path:

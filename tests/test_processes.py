@@ -12,7 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+from bench.errors import UserError
+from bench.plan import Request, make_plan
 from bench.processes import Processes, processes
+from bench.results import read_measured
+from bench.run import assist, execute
 from tests.commands import environment
 from tests.methods.side_by_side import Parted
 
@@ -94,3 +98,30 @@ def test_killed_and_resumed_on_two_processes_it_ends_with_the_same_weights(root:
     for name, value in weights(root / "parted-2", 0).items():
         assert torch.equal(weights(root / "resumed-2", 0)[name], value)
     assert log(root / "resumed-2")[0]["step"] == 7
+
+
+def test_bench_run_on_two_processes_trains_together_and_answers_once(root: Path) -> None:
+    one, two = (root / f"benched-{count}" / "run" for count in (1, 2))
+    events = [
+        [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        for run in (one, two)
+    ]
+    alone, together = (
+        [event["loss"] for event in log if event["event"] == "train sfo"] for log in events
+    )
+    assert together == pytest.approx(alone, abs=1e-5)
+    assert len(set(alone)) == 2
+    assert len(read_measured(two).rows) == len(read_measured(one).rows) > 0
+    stages = [event["stage"] for event in events[1] if event["event"] == "stage"]
+    assert stages == ["train", "generate", "score"]
+
+
+def test_a_training_per_subject_is_one_processes_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.run.processes", lambda: Processes(1, 2))
+    plan = make_plan(Request(method="rpo", suite="mini"))
+    for go in (execute, assist):
+        with pytest.raises(UserError, match="run it without accelerate launch"):
+            go(plan, tmp_path / "run")
+    assert not list(tmp_path.iterdir())

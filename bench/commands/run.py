@@ -66,8 +66,12 @@ def run(
     if dry_run:
         _show_plan(plan, as_json)
         return
-    from bench.run import RunFolder, execute
+    from bench.processes import processes
+    from bench.run import RunFolder, assist, execute
 
+    if not processes().first:
+        assist(plan, out, vanilla)
+        return
     with progress_bars() as progress:
         folder, result = execute(plan, out, progress, vanilla)
     seconds = RunFolder(folder).seconds()

@@ -19,7 +19,9 @@ from torch.multiprocessing.spawn import start_processes
 from bench.api import Workspace
 from bench.methods.loop import Recipe, Training
 from bench.methods.sfo import Sfo
+from bench.plan import Request, make_plan
 from bench.processes import processes
+from bench.run import assist, execute
 from tests.methods.tiny_trainings import given_adapter, tiny
 
 Job = Callable[[Path], None]
@@ -81,6 +83,18 @@ def killed_and_resumed(folder: Path) -> None:
             continue
 
 
+def benched(folder: Path) -> None:
+    """`bench run`: the first process answers, the others have a share in the training."""
+    options = {"iterations": "3", "batch": "4", "micro_batch": "1", "negatives": "4", "steps": "2"}
+    request = Request(
+        method="sfo", suite="mini", limit_subjects=1, seeds=1, options={**options, "beta": "100"}
+    )
+    if processes().first:
+        execute(make_plan(request), folder / "run")
+    else:
+        assist(make_plan(request), folder / "run")
+
+
 def run(job: Job, folder: Path, count: int) -> None:
     """The job in ``count`` processes; any error of theirs ends this one."""
     with socket.socket() as free:
@@ -103,6 +117,7 @@ def main() -> None:
     for count in (1, 2):
         run(sfo, root / f"sfo-{count}", count)
         run(parted, root / f"parted-{count}", count)
+        run(benched, root / f"benched-{count}", count)
     run(killed_and_resumed, root / "resumed-2", 2)
 
 
