@@ -128,7 +128,8 @@ def _show_plan(plan: "Plan", as_json: bool) -> None:
     if as_json:
         print_json(document)
         return
-    _say_all({**document, **document.pop("cost")})
+    cost = document.pop("cost")
+    _say_all({**document, **cost})
 
 
 def _cost(plan: "Plan") -> dict[str, Any]:
