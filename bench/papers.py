@@ -109,6 +109,8 @@ class PublishedTable(Frozen):
     rows: tuple[PublishedRow, ...] = Field(min_length=1)
     claims: tuple[Claim, ...] = ()
     note: str | None = None
+    command: str | None = None
+    """What runs it here, where its rows are no runs of a benchmark."""
 
     @property
     def key(self) -> str:
@@ -120,7 +122,7 @@ class PublishedTable(Frozen):
         """All but the words about it: figures, recipes and what is claimed."""
         rows = [row.model_dump(exclude={"note", "copied_from"}) for row in self.rows]
         claims = [claim.model_dump(exclude={"words"}) for claim in self.claims]
-        rest = self.model_dump(exclude={"title", "note", "rows", "claims"})
+        rest = self.model_dump(exclude={"title", "note", "command", "rows", "claims"})
         return {**rest, "rows": rows, "claims": claims}
 
     @property

@@ -77,9 +77,8 @@ def plan_rows(table: PublishedTable, asked: Asked) -> list[Planned]:
     UserError when the suite is unknown or no row of the table is run here.
     """
     if not table.runnable:
-        raise UserError(
-            f"No row of {table.key} is run here; 'bench reproduce --list' names other tables."
-        )
+        instead = f"run '{table.command}'" if table.command else "see 'bench reproduce --list'"
+        raise UserError(f"No row of {table.key} is run on a benchmark; {instead}.")
     suite = _suite(table, asked)
     return [_planned(row, table, suite, asked) for row in table.rows]
 

@@ -132,7 +132,7 @@ class TestReproducing:
         assert (elsewhere.protocol.name, elsewhere.backbone) == ("headline", "mini")
 
     def test_a_table_without_any_row_to_run_says_so(self, boards: Path) -> None:
-        with pytest.raises(UserError, match="No row of made-up/table-3 is run here"):
+        with pytest.raises(UserError, match="No row of made-up/table-3 is run on a benchmark"):
             reproduce(load_table("made-up/table-3"), FEW)
 
 

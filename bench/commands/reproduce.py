@@ -65,6 +65,7 @@ def _list(as_json: bool) -> None:
             "suite": table.suite,
             "rows": len(table.rows),
             "run_here": len(table.runnable),
+            "command": table.command,
             "claims": len(table.claims),
         }
         for paper in list_papers()
@@ -74,7 +75,8 @@ def _list(as_json: bool) -> None:
         print_json(tables)
         return
     for told in tables:
-        counts = f"{told['run_here']} of {told['rows']} rows run here, {told['claims']} claims"
+        here = told["command"] or f"{told['run_here']} of {told['rows']} rows run"
+        counts = f"here: {here}; {told['claims']} claims"
         say(f"{told['table']:<14} {told['title']} ({counts})")
 
 

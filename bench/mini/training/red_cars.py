@@ -50,7 +50,10 @@ class Settings:
     beta: float = 20.0
     lr: float = 1e-4
     samples: int = 100
+    sampling_steps: int = 20
     every: int = 200
+    classifier_cars: int = 3000
+    classifier_steps: int = 400
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,13 @@ class ColourClassifier(nn.Module):
         return odds.squeeze(1)
 
 
-def train_classifier(steps: int = 400) -> tuple[ColourClassifier, float]:
+def train_classifier(settings: Settings) -> tuple[ColourClassifier, float]:
     """A classifier of rendered cars, and its accuracy on cars that it has not seen."""
     torch.manual_seed(SEED)
     model = ColourClassifier()
-    images, labels = _labelled(1500, "train")
+    images, labels = _labelled(settings.classifier_cars // 2, "train")
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    for step in range(steps):
+    for step in range(settings.classifier_steps):
         chosen = torch.randint(
             len(images), (64,), generator=torch.Generator().manual_seed(seed_of("cars", step))
         )
@@ -105,7 +108,7 @@ def train_classifier(steps: int = 400) -> tuple[ColourClassifier, float]:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    unseen, truth = _labelled(300, "validation")
+    unseen, truth = _labelled(settings.classifier_cars // 10, "validation")
     with torch.no_grad():
         accuracy = ((model(unseen) > 0) == truth.bool()).float().mean()
     return model.eval(), float(accuracy)
@@ -118,7 +121,7 @@ def _labelled(count: int, split: Literal["train", "validation"]) -> tuple[Tensor
 
 def compare(out: Path, settings: Settings, progress: Progress = silent) -> dict[str, Any]:
     """Both trainings on the shipped backbone: the steps, and the share of red cars after each."""
-    classifier, accuracy = train_classifier()
+    classifier, accuracy = train_classifier(settings)
     curves = {}
     for mode in MODES:
         log = logger(out / mode)
@@ -178,6 +181,5 @@ def _share_of_red(backbone: Backbone, classifier: ColourClassifier, settings: Se
     condition = Condition(backbone.encode_prompts([PROMPT]), None).repeated(settings.samples)
     seeds: Sequence[int] = range(settings.samples)
     noise = backbone.noise([torch.Generator().manual_seed(seed_of("red", s)) for s in seeds])
-    spec = backbone.spec
-    drawn = backbone.sample(condition, noise, {ADAPTER: 1.0}, spec.steps, spec.guidance or 1.0)
+    drawn = backbone.sample(condition, noise, {ADAPTER: 1.0}, settings.sampling_steps, 1.0)
     return float(np.mean((classifier(backbone.decode(drawn)) > 0).numpy()))
