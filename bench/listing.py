@@ -32,14 +32,15 @@ def _registered(kind: Kind) -> Listing:
 
 
 def _first_line(target: str, modules: Counter[str]) -> str:
-    """The first docstring line of a module, or of the class where it holds several; from source."""
+    """The first docstring line of a module, or of its member where it holds several; from source."""
     module, _, attribute = target.partition(":")
     spec = find_spec(module)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return f"from {module}"
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    told = classes.get(attribute, tree) if modules[module] > 1 else tree
+    named = (ast.ClassDef, ast.FunctionDef)
+    members = {node.name: node for node in tree.body if isinstance(node, named)}
+    told = members.get(attribute, tree) if modules[module] > 1 else tree
     return (ast.get_docstring(told) or f"from {module}").splitlines()[0]
 
 

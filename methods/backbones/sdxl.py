@@ -136,12 +136,12 @@ def load(resolution: int = RESOLUTION) -> SdxlBackbone:
 
 
 def load_vit_h(resolution: int = RESOLUTION) -> SdxlBackbone:
-    """As ``load``, with the plain IP-Adapter on ViT-H."""
+    """SD-XL base 1.0 as ``load`` has it, with the plain IP-Adapter on ViT-H instead."""
     return _load("sdxl-ip-adapter-vit-h", VIT_H, resolution)
 
 
 def load_plus(resolution: int = RESOLUTION) -> SdxlBackbone:
-    """As ``load``, with IP-Adapter Plus."""
+    """SD-XL base 1.0 as ``load`` has it, with IP-Adapter Plus instead."""
     return _load("sdxl-ip-adapter-plus", PLUS, resolution)
 
 
