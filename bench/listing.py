@@ -32,7 +32,7 @@ def _registered(kind: Kind) -> Listing:
 
 
 def _first_line(target: str, modules: Counter[str]) -> str:
-    """The first docstring line of a module, or of its member where it holds several; from source."""
+    """The first docstring line of a module, or of its member where it holds several; unimported."""
     module, _, attribute = target.partition(":")
     spec = find_spec(module)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
