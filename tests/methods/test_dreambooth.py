@@ -1,0 +1,221 @@
+"""DreamBooth end to end: a subject at a time, on the mini world and through the real classes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.api import Case, Material, Question, Subject, Workspace
+from bench.errors import UserError
+from bench.methods.backbones import flux_dev, sdxl
+from bench.methods.dreambooth import DreamBooth
+from bench.methods.dreambooth_options import OVERRIDES, DreamBoothOptions
+from bench.options import resolve
+from tests.methods.tiny_sdxl import save_sdxl
+from tests.methods.tiny_trainings import Killed, fresh, kill_at
+from tests.networks import picture
+
+TINY: Mapping[str, Any] = {
+    **OVERRIDES["mini"],
+    "steps": 1,
+    "rank": 2,
+    "iterations": 3,
+    "batch": 1,
+    "class_images": 2,
+}
+
+
+def material(directory: str, noun: str = "mug") -> Material:
+    subject = Subject(
+        directory=directory,
+        class_noun=noun,
+        descriptive_name=f"red {noun}",
+        live=False,
+        references=("00.png", "01.png"),
+    )
+    photographs = {
+        file: picture((40, 32), seed=len(directory) + k)
+        for k, file in enumerate(subject.references)
+    }
+    return Material(subject, noun, photographs, given="00.png")
+
+
+MUG, OTHER_MUG, CAR = material("mug-1"), material("mug-002"), material("car-02", "car")
+
+
+def question(of: Material) -> Question:
+    case = Case(
+        suite="mini@1",
+        subject=of.subject.directory,
+        prompt_index=0,
+        prompt=f"a {of.name} in snow",
+        name=of.name,
+        reference=of.given,
+        seed=0,
+    )
+    return Question(case, of.photographs[of.given])
+
+
+def method(**options: Any) -> DreamBooth:
+    return DreamBooth(fresh(), DreamBoothOptions(**{**TINY, **options}))
+
+
+def trained(made: DreamBooth, of: Material, workspace: Workspace) -> bytes:
+    """The subject's image after its training."""
+    made.train_subject(of, replace(workspace, folder=workspace.folder / of.subject.directory))
+    [image] = made.generate([question(of)])
+    content: bytes = image.tobytes()
+    return content
+
+
+def files_of(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("[!.]*") if path.is_file()}
+
+
+def test_a_subject_is_trained_and_what_to_watch_is_logged(
+    events: tuple[Workspace, list[Mapping[str, Any]]],
+) -> None:
+    workspace, log = events
+    made = method()
+    trained(made, MUG, workspace)
+    json.dumps(log)
+    [drawn] = [event for event in log if event["event"] == "class images"]
+    assert drawn["n"] == 2
+    first = next(event for event in log if event["event"] == "train dreambooth")
+    assert first["loss"] == pytest.approx(first["fidelity"] + first["prior"], rel=1e-6)
+    kept = made.backbone.adapter_parameters("dreambooth")
+    assert any(value.abs().sum() > 0 for name, value in kept.items() if ".lora_B." in name)
+
+
+def test_before_its_first_step_it_is_the_plain_backbone() -> None:
+    made, asked = method(token=""), question(MUG)
+    made.backbone.add_adapter("dreambooth", 2, 0, "image")
+    [ours] = made.generate([asked])
+    [plain] = method().model.draw([asked.case.prompt], [asked.case.noise_seed], {})
+    assert ours.tobytes() == plain.tobytes()
+
+
+def test_subjects_of_one_class_share_images_that_are_drawn_once(workspace: Workspace) -> None:
+    made = method()
+    trained(made, MUG, workspace)
+    [folder] = (workspace.cache / "class-images").iterdir()
+    before = files_of(folder)
+    assert len(before) == 3, "two images and their ledger"
+    trained(made, OTHER_MUG, workspace)
+    assert files_of(workspace.cache / "class-images") == before
+    trained(made, CAR, workspace)
+    assert len(list((workspace.cache / "class-images").iterdir())) == 2
+
+
+def test_without_prior_preservation_no_class_is_drawn(workspace: Workspace) -> None:
+    trained(method(prior=0.0), MUG, workspace)
+    assert not (workspace.cache / "class-images").exists()
+
+
+def test_subjects_are_independent_whatever_their_order(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    back = replace(workspace, folder=tmp_path / "back", cache=tmp_path / "other-cache")
+    made, other = method(), method()
+    mug, car = trained(made, MUG, workspace), trained(made, CAR, workspace)
+    assert trained(other, CAR, back) == car
+    assert trained(other, MUG, back) == mug
+    assert mug != car
+
+
+def test_a_finished_subject_is_loaded_and_not_trained_again(workspace: Workspace) -> None:
+    expected = trained(method(), MUG, workspace)
+    before = files_of(workspace.folder)
+    log: list[Mapping[str, Any]] = []
+    assert trained(method(), MUG, replace(workspace, log=log.append)) == expected
+    assert not log
+    assert files_of(workspace.folder) == before
+
+
+def test_killed_again_and_again_it_resumes_to_the_same_adapter_byte_for_byte(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(method().recipe, save_every=1)
+    monkeypatch.setattr(DreamBooth, "recipe", recipe)
+    calm = replace(workspace, folder=tmp_path / "calm", cache=tmp_path / "calm-cache")
+    method(class_images=17).train_subject(MUG, calm)
+    for title, done in (("class images", 16), ("train dreambooth", 1), ("train dreambooth", 3)):
+        with pytest.raises(Killed):
+            doomed = replace(workspace, progress=kill_at(title, done))
+            method(class_images=17).train_subject(MUG, doomed)
+    assert (workspace.folder / "dreambooth" / "state.pt").exists()
+    method(class_images=17).train_subject(MUG, workspace)
+    first, second = (place.folder / "dreambooth.safetensors" for place in (workspace, calm))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_token_stands_where_the_subject_is_meant_and_not_its_class(
+    workspace: Workspace,
+) -> None:
+    read: list[str] = []
+    made = method()
+    encode = made.backbone._encode_prompts
+
+    def heard(prompts: list[str]) -> Any:
+        read.extend(prompts)
+        return encode(prompts)
+
+    made.backbone._encode_prompts = heard
+    called = replace(MUG, name="red mug")
+    trained(made, called, workspace)
+    assert set(read) == {"a photo of a sks red mug", "a photo of a mug", "a sks red mug in snow"}
+
+
+@pytest.mark.parametrize(("wanted", "seen"), [("all", 2), ("given", 1)])
+def test_it_trains_on_all_photographs_or_on_the_given_one(wanted: str, seen: int) -> None:
+    album = method(photographs=wanted)._album(MUG)
+    assert len(album.moments) == seen
+
+
+@pytest.fixture(params=["flux-dev", "sdxl"])
+def real(
+    request: pytest.FixtureRequest,
+    flux_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Any:
+    """A tiny backbone, loaded as its family's is from the user's own copy."""
+    if request.param == "flux-dev":
+        monkeypatch.setenv("SUBJECTBENCH_HOME", str(flux_home))
+        return flux_dev.load(resolution=16, max_text=16)
+    monkeypatch.setenv("SUBJECTBENCH_HOME", str(tmp_path))
+    save_sdxl(tmp_path)
+    return sdxl.load(resolution=32)
+
+
+def test_it_runs_on_real_families(real: Any, workspace: Workspace) -> None:
+    few = {"steps": 1, "rank": 2, "iterations": 2, "class_images": 1, "lr": 1e-3}
+    made = DreamBooth(real, DreamBoothOptions(**few))
+    mug, car = trained(made, MUG, workspace), trained(made, CAR, workspace)
+    assert mug != car
+    kept = real.adapter_parameters("dreambooth")
+    assert any(value.abs().sum() > 0 for name, value in kept.items() if ".lora_B." in name)
+
+
+def test_the_published_settings_are_the_defaults() -> None:
+    options, flux = DreamBoothOptions(), DreamBoothOptions(**OVERRIDES["flux-dev"])
+    assert (options.rank, options.iterations, options.lr, options.batch) == (4, 500, 1e-4, 1)
+    assert (options.prior, options.photographs) == (1.0, "all")
+    assert (flux.rank, flux.iterations, flux.lr, flux.weight_decay) == (32, 300, 1e-4, 0.0)
+    assert all(DreamBoothOptions(**changed) for changed in OVERRIDES.values())
+
+
+@pytest.mark.parametrize("instance", ["a photo", "a {} beside a {}", "a photo of {name}"])
+def test_a_prompt_without_one_place_for_the_name_is_refused(instance: str) -> None:
+    with pytest.raises(UserError, match=r"option instance=.* of dreambooth does not fit"):
+        resolve("dreambooth", DreamBoothOptions, {}, {"instance": instance})
+
+
+def test_a_backbone_that_nobody_trains_here_is_refused_in_one_sentence() -> None:
+    other: Any = SimpleNamespace(spec=SimpleNamespace(name="editor"))
+    with pytest.raises(UserError, match=r"^The backbone editor cannot be trained here"):
+        DreamBooth(other, DreamBoothOptions())
