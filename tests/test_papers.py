@@ -12,10 +12,19 @@ from bench.papers import PublishedTable, list_papers, load_paper, load_table, re
 from bench.suites import list_downloads, list_suites
 from tests.papers import PAPER, write_paper
 
-FACTS = Path(__file__).parents[1] / "../shared/facts/sfo-and-ominicontrol.md"
+SHARED = Path(__file__).parents[1] / "../shared"
+SFO_FACTS = SHARED / "facts/sfo-and-ominicontrol.md"
+FACTS = SHARED / "facts/siso-guidance-and-per-subject.md"
+PG = SHARED / "papers/personalization-guidance.txt"
 SFT_BASE, SFO = (0.652, 0.795, 0.329), (0.767, 0.834, 0.324)
 TABLES = [table for paper in list_papers() for table in paper.tables]
 ids = [table.key for table in TABLES]
+
+
+def read(path: Path) -> str:
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not here")
+    return path.read_text(encoding="utf-8")
 
 
 def values(key: str) -> list[tuple[Any, ...]]:
@@ -24,9 +33,7 @@ def values(key: str) -> list[tuple[Any, ...]]:
 
 def printed(table: str) -> list[tuple[float, ...]]:
     """The figures that the facts list for a table of the SFO paper, row by row."""
-    if not FACTS.is_file():
-        pytest.skip("the facts are not here")
-    section = FACTS.read_text(encoding="utf-8").split("### 2.2")[1].split("\nRuns needed")[0]
+    section = read(SFO_FACTS).split("### 2.2")[1].split("\nRuns needed")[0]
     [lines] = re.findall(rf"^{table}[ :].*(?:\n .*)*", section, flags=re.MULTILINE)
     number = r"\d*\.\d+"
     cells = rf"{number}(?:[/|]{number}){{2,5}}"
@@ -92,6 +99,133 @@ class TestSfo:
                     assert row.run.words("flux-dev") == "sfo", (table.id, row.label)
 
 
+def figures(key: str) -> dict[str, dict[str, Any]]:
+    """Label to metric to what is printed."""
+    table = load_table(key)
+    return {
+        row.label: dict(zip(table.metrics, row.values, strict=True))
+        for row in table.rows
+        if row.values
+    }
+
+
+class TestSiso:
+    @pytest.mark.parametrize("number", range(1, 7))
+    def test_every_figure_stands_as_the_facts_have_it(self, number: int) -> None:
+        [line] = re.findall(rf"^T{number} .*$", read(FACTS), flags=re.MULTILINE)
+        told = [
+            [float(cell) for cell in re.findall(r"(?<![-\d])\d*\.\d+", row)]
+            for row in line.split("(all")[0].split(";")
+        ]
+        cells = [[cell for cell in row if cell != "-"] for row in values(f"siso/table-{number}")]
+        assert cells == told
+
+    def test_the_text_tells_some_of_the_figures(self) -> None:
+        mse = figures("siso/table-2")
+        assert mse["SDXL-Turbo DreamBooth"]["diversity_mse"] == 0.05
+        assert mse["SDXL-Turbo SISO"]["diversity_mse"] == 0.11
+        edits = figures("siso/table-3")
+        assert (edits["TIGIC"]["lpips"], edits["SISO"]["lpips"]) == (0.22, 0.14)
+        assert round(edits["SwapAnything"]["fid"], 1) == 185.7
+        assert figures("siso/table-5")["w/o BG"]["lpips"] == 0.18
+        assert values("siso/table-6") == [(0.45, 0.58, 0.60, "-"), (0.47, 0.65, "-", 0.69)]
+
+    def test_where_the_text_has_another_figure_the_note_says_so(self) -> None:
+        edits = figures("siso/table-3")
+        assert (edits["SwapAnything"]["dino"], edits["SISO"]["dino"]) == (0.45, 0.55)
+        assert "0.55 against 0.80 in DINO" in str(load_table("siso/table-3").note)
+
+    def test_raters_are_claimed_to_be_on_the_side_of_half_where_they_are(self) -> None:
+        told = figures("siso/table-6")
+        for claim in load_table("siso/table-6").claims:
+            asked = next(label for label in claim.sides if label in told)
+            assert (told[asked][claim.metric] > 0.5) == (claim.higher == asked), claim.id
+
+
+class TestPg:
+    @pytest.mark.parametrize(
+        ("number", "rows", "cell"),
+        [
+            (1, 14, r"\d\.\d{4}"),
+            (2, 22, r"\d\.\d{4}"),
+            (3, 9, r"\d+\.\d+(?=%)"),
+            (4, 2, r"\d+\.\d+"),
+            (5, 2, r"\d\.\d{4}"),
+            (6, 10, r"\d\.\d{4}"),
+            (7, 12, r"\d\.\d{4}"),
+            (8, 4, r"\d,\d{3}(?= MB)|\d+\.\d(?= secs)"),
+            *((number, 11, r"\d\.\d{4}") for number in range(9, 14)),
+        ],
+    )
+    def test_every_figure_stands_as_printed(self, number: int, rows: int, cell: str) -> None:
+        """A caption stands below its table."""
+        above, caption, _ = read(PG).partition(f"\nTable {number}: ")
+        told = [value for row in values(f"pg/table-{number}") for value in row]
+        found = [float(text.replace(",", "")) for text in re.findall(cell, above)]
+        assert caption
+        assert len(values(f"pg/table-{number}")) == rows
+        assert told == found[-len(told) :]
+
+    def test_spot_checks(self) -> None:
+        assert values("pg/table-1")[4] == (0.5024, 0.7510, 0.3288)
+        assert values("pg/table-2")[-1] == (0.6166, 0.7896, 0.3246)
+        assert figures("pg/table-3")["SANA DB-LoRA Undecided"]["text_votes"] == 85.49
+        assert values("pg/table-4") == [(21.53,), (21.58,)]
+        assert values("pg/table-5") == [(0.7993,), (0.7344,)]
+        assert values("pg/table-8")[1] == (6595.0, 21.2)
+        assert figures("pg/table-11")["0.2"] == {"dino": 0.5308, "clip_i": 0.7498, "clip_t": 0.3362}
+        assert values("pg/figure-7") == values("pg/figure-9") == []
+
+    def test_the_scale_that_is_misprinted_stands_as_printed_and_is_noted(self) -> None:
+        rows = {row.label: row for row in load_table("pg/table-6").rows}
+        row = rows["SD 2.1 DB-LoRA + CFG, λ=0.4"]
+        assert row.values == values("pg/table-1")[6]
+        assert "λ is 7.5" in str(row.note)
+
+    def test_a_claim_that_goes_against_another_table_is_noted(self) -> None:
+        sweep = figures("pg/table-11")
+        claims = {claim.id for claim in load_table("pg/figure-7").claims}
+        assert "p15-scale-4.5-pg-over-cfg-clip-t" in claims
+        assert sweep["0.2"]["clip_t"] < sweep["1.0"]["clip_t"]
+        assert "against Table 11" in str(load_table("pg/figure-7").note)
+
+
+@pytest.mark.parametrize("paper", ["siso", "pg"])
+class TestSisoAndPg:
+    def test_every_ordering_of_the_facts_is_claimed(self, paper: str) -> None:
+        orderings = read(FACTS).split("## 6. Orderings")[1]
+        listed = set(re.findall(rf"(?:^|\. )({paper[0].upper()}\d+) ", orderings, re.MULTILINE))
+        claims = (claim for table in load_paper(paper).tables for claim in table.claims)
+        assert {claim.id.partition("-")[0].upper() for claim in claims} == listed
+        assert len(listed) == {"siso": 17, "pg": 16}[paper]
+
+    def test_rows_that_repeat_a_table_have_its_figures(self, paper: str) -> None:
+        repeats = 0
+        for table in load_paper(paper).tables:
+            told = figures(table.key)
+            for row in table.rows:
+                for source in re.findall(r"repeats (table-\d+)", row.note or ""):
+                    repeats += 1
+                    assert any(
+                        all(
+                            told[row.label][name] == other[name]
+                            for name in table.metrics
+                            if name in other
+                        )
+                        for other in figures(f"{paper}/{source}").values()
+                    ), (table.id, row.label)
+        assert repeats > 2
+
+    def test_what_is_called_equal_differs_in_the_last_digits_at_most(self, paper: str) -> None:
+        widest = {"siso": 0.0101, "pg": 0.001}[paper]
+        for table in load_paper(paper).tables:
+            told = figures(table.key)
+            for claim in table.claims:
+                if claim.equal and told.keys() >= set(claim.equal):
+                    one, other = (told[label][claim.metric] for label in claim.equal)
+                    assert abs(one - other) <= widest, (table.id, claim.id)
+
+
 @pytest.mark.parametrize("table", TABLES, ids=ids)
 class TestEveryTable:
     def test_figures_do_not_go_against_the_claims_that_are_made_of_them(
@@ -110,10 +244,11 @@ class TestEveryTable:
     def test_recipes_name_options_that_their_methods_have(self, table: PublishedTable) -> None:
         for row in table.runnable:
             recipe = row.run
-            given = recipe.options("mini") if recipe else {}
+            backbones = ("mini", *recipe.on) if recipe else ()
+            given = {key for name in backbones for key in recipe.options(name)} if recipe else set()
             if recipe and given and recipe.method in registry.names("method"):
                 known = registry.load("method", recipe.method).Options.model_fields
-                assert given.keys() <= known.keys(), row.label
+                assert given <= known.keys(), row.label
 
     def test_suites_exist(self, table: PublishedTable) -> None:
         known = {suite.name for suite in list_suites()}
