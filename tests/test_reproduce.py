@@ -249,6 +249,7 @@ class TestCommand:
             "suite": "dreambench",
             "rows": 5,
             "run_here": 5,
+            "command": None,
             "claims": 7,
         }
 
