@@ -4,6 +4,7 @@ Sizes and licences are those of the places named; a size that only follows from 
 marked. Digests are the places' own: the beginnings that file names carry, or the whole.
 """
 
+import re
 from typing import Literal
 
 from bench.api import Frozen
@@ -123,6 +124,12 @@ class Source(Frozen):
 
 APACHE, MIT = "Apache-2.0", "MIT"
 FLUX = "FLUX.1 [dev] Non-Commercial"
+RAIL_PP = "CreativeML Open RAIL++-M"
+TURBO = "Stability AI Non-Commercial"
+NVIDIA = "NVIDIA NSCL v2-custom; Gemma"
+SD2 = "sd2-community"
+"""Copies: the makers have taken theirs away."""
+SANA_HUB = "Efficient-Large-Model/Sana_1600M_"
 OPENAI = "Apache-2.0; originally MIT"
 TORCHVISION = "https://download.pytorch.org/models/"
 DREAMSIM = "https://github.com/ssundaram21/dreamsim/releases/download/v0.2.0-checkpoints/"
@@ -148,6 +155,21 @@ SDXL = (
     "vae/diffusion_pytorch_model.safetensors",
 )
 """Without the halved, ONNX, OpenVINO and Flax copies that lie beside these on the hub."""
+SD = tuple(file for file in SDXL if not file.startswith(("text_encoder_2/", "tokenizer_2/")))
+SANA = (
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    "text_encoder/*.json",
+    "text_encoder/model-*.safetensors",
+    "tokenizer/*",
+    "transformer/*.json",
+    "transformer/diffusion_pytorch_model-*.safetensors",
+    "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors",
+)
+"""The full-precision copies, which lie there in parts; the halved ones are named otherwise."""
+SANA_HELD = tuple(re.sub(r"/\w+-\*", "/*", file) for file in SANA)
+"""A copy that was saved anew may be in one part."""
 
 
 def _timm(name: str, what: str, model: str, megabytes: int) -> Source:
@@ -219,6 +241,28 @@ def _flux(name: str, model: str, licence: str = FLUX) -> Source:
         about=True,
         licence=licence,
         files=("model_index.json", "scheduler/*", "text_encoder/*", "transformer/*", "vae/*"),
+    )
+
+
+def _saved(
+    name: str,
+    what: str,
+    repository: str,
+    files: tuple[str, ...],
+    size: int,
+    licence: str,
+    held: tuple[str, ...] = (),
+) -> Source:
+    """A pipeline as diffusers saves it; sizes are the sums of its parts."""
+    return Source(
+        name=name,
+        what=what,
+        kind="backbone",
+        place=Hub(repository=repository, files=files),
+        size=size,
+        about=True,
+        licence=licence,
+        files=held or files,
     )
 
 
@@ -394,15 +438,43 @@ _ALL = (
         licence="not stated; code MIT",
         files=TRANSFORMER,
     ),
-    Source(
-        name="sdxl",
-        what="SD-XL base 1.0",
-        kind="backbone",
-        place=Hub(repository="stabilityai/stable-diffusion-xl-base-1.0", files=SDXL),
-        size=13_900_000_000,
-        about=True,
-        licence="CreativeML Open RAIL++-M",
-        files=SDXL,
+    _saved(
+        "sdxl",
+        "SD-XL base 1.0",
+        "stabilityai/stable-diffusion-xl-base-1.0",
+        SDXL,
+        13_900_000_000,
+        RAIL_PP,
+    ),
+    _saved(
+        "sd15",
+        "SD 1.5",
+        "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        SD,
+        4_270_000_000,
+        "CreativeML Open RAIL-M",
+    ),
+    _saved("sd21", "SD 2.1, 512", f"{SD2}/stable-diffusion-2-1-base", SD, 5_160_000_000, RAIL_PP),
+    _saved("sd21-768", "SD 2.1, 768-v", f"{SD2}/stable-diffusion-2-1", SD, 5_160_000_000, RAIL_PP),
+    _saved("sd-turbo", "SD-Turbo", "stabilityai/sd-turbo", SD, 5_160_000_000, TURBO),
+    _saved("sdxl-turbo", "SDXL-Turbo", "stabilityai/sdxl-turbo", SDXL, 13_900_000_000, TURBO),
+    _saved(
+        "sana",
+        "SANA 1.6B",
+        f"{SANA_HUB}1024px_BF16_diffusers",
+        SANA,
+        12_900_000_000,
+        NVIDIA,
+        SANA_HELD,
+    ),
+    _saved(
+        "sana-512",
+        "SANA 1.6B, 512",
+        f"{SANA_HUB}512px_diffusers",
+        SANA,
+        12_900_000_000,
+        NVIDIA,
+        SANA_HELD,
     ),
     _ip_adapter("sdxl-ip-adapter", "IP-Adapter", "ip-adapter_sdxl.safetensors", 703),
     _ip_adapter(

@@ -14,7 +14,9 @@ from safetensors import SafetensorError
 
 from bench import weights
 from bench.errors import UserError
+from bench.identity import identity
 from bench.methods.backbones.backbone import BackboneSpec
+from bench.sources import source
 
 T = TypeVar("T")
 MISFITS = (OSError, KeyError, ValueError, RuntimeError, SafetensorError)
@@ -73,6 +75,14 @@ def pipeline_of(kind: Any, name: str, **parts: Any) -> Any:
             folder, dtype=precision(), local_files_only=True, **parts
         ),
     )
+
+
+def digest_of(name: str) -> str:
+    """Identity of a saved pipeline's weights, whatever else its repository has left beside them."""
+    folder = weights.find(name)
+    patterns = (pattern for pattern in source(name).files if pattern.endswith(".safetensors"))
+    files = sorted(file for pattern in patterns for file in folder.glob(pattern))
+    return identity({file.relative_to(folder).as_posix(): weights.digest(file) for file in files})
 
 
 def placed(pipeline: Any) -> Any:

@@ -24,11 +24,10 @@ from bench.methods.backbones.backbone import (
     Weights,
 )
 from bench.methods.backbones.flux_ip_adapter import _image_encoder
-from bench.methods.backbones.pipelines import opened, pipeline_of, placed
+from bench.methods.backbones.pipelines import digest_of, opened, pipeline_of, placed
 from bench.methods.backbones.switches import Acting
 from bench.methods.backbones.unet import KlCodec, Parts, UnetBackbone
 from bench.methods.sampling import to_images
-from bench.sources import source
 
 RESOLUTION = 1024
 IMAGE_SCALE = 0.6
@@ -84,7 +83,16 @@ class Eye:
         return [features[:, None] if self._pooled else features for features in both]
 
 
-class SdxlBackbone(UnetBackbone):
+class PlainSdxl(UnetBackbone):
+    """SD-XL as released: it reads prompts, and is told that no image was cropped or scaled."""
+
+    def _added(self, condition: Condition) -> dict[str, Any]:
+        pooled, side = condition.text.pooled, self.spec.resolution
+        sizes = torch.tensor([side, side, 0, 0, side, side], dtype=self.dtype, device=self.device)
+        return {"text_embeds": pooled, "time_ids": sizes.expand(len(pooled), -1)}
+
+
+class SdxlBackbone(PlainSdxl):
     """SD-XL that sees references through IP-Adapter's image prompt, at ``image_scale``.
 
     Without a reference the image prompt is off, and it is the plain SD-XL.
@@ -111,16 +119,10 @@ class SdxlBackbone(UnetBackbone):
         return Acting(dict(weights), self.image_scale if seen else 0.0)
 
     def _added(self, condition: Condition) -> dict[str, Any]:
-        pooled, features = condition.text.pooled, condition.reference
+        features = condition.reference
         if features is None:
-            features = self._eye.unseen(len(pooled))
-        side = self.spec.resolution
-        sizes = torch.tensor([side, side, 0, 0, side, side], dtype=self.dtype, device=self.device)
-        return {
-            "text_embeds": pooled,
-            "time_ids": sizes.expand(len(pooled), -1),
-            "image_embeds": self._eye.prompt(features),
-        }
+            features = self._eye.unseen(len(condition.text.pooled))
+        return {**super()._added(condition), "image_embeds": self._eye.prompt(features)}
 
     def _unseen(self, reference: Tensor) -> Tensor:
         return self._eye.unseen(len(reference))
@@ -160,20 +162,13 @@ def _load(name: str, prompt: ImagePrompt, resolution: int) -> SdxlBackbone:
         ),
     )
     beside = (weights.digest(weights.find(part)) for part in (prompt.adapter, prompt.encoder))
-    return wrap(placed(pipeline), name, identity([_digest(), *beside]), resolution)
+    return wrap(placed(pipeline), name, identity([digest_of("sdxl"), *beside]), resolution)
 
 
 def wrap(
     pipeline: StableDiffusionXLPipeline, name: str, digest: str, resolution: int = RESOLUTION
 ) -> SdxlBackbone:
     """Our backbone around the parts of a stock pipeline that holds an IP-Adapter."""
-
-    def encode_prompts(prompts: list[str]) -> Text:
-        tokens, _, pooled, _ = pipeline.encode_prompt(
-            prompts, device=pipeline.text_encoder.device, do_classifier_free_guidance=False
-        )
-        return Text(tokens, pooled)
-
     spec = BackboneSpec(
         name=name,
         digest=digest,
@@ -184,15 +179,32 @@ def wrap(
         batch=1,
         sees_references=True,
     )
-    parts = Parts(
+    return SdxlBackbone(spec, parts_of(pipeline), Eye(pipeline))
+
+
+def parts_of(pipeline: StableDiffusionXLPipeline) -> Parts:
+    """A stock pipeline's networks, and how it encodes prompts."""
+
+    def encode_prompts(prompts: list[str]) -> Text:
+        tokens, _, pooled, _ = pipeline.encode_prompt(
+            prompts, device=pipeline.text_encoder.device, do_classifier_free_guidance=False
+        )
+        return Text(tokens, pooled)
+
+    encoders = (
+        pipeline.text_encoder,
+        pipeline.text_encoder_2,
+        pipeline.image_encoder,
+        pipeline.vae,
+    )
+    return Parts(
         pipeline.unet,
         encode_prompts,
         _null(pipeline),
         KlCodec(pipeline.vae),
         pipeline.scheduler,
-        [pipeline.text_encoder, pipeline.text_encoder_2, pipeline.image_encoder, pipeline.vae],
+        [encoder for encoder in encoders if encoder is not None],
     )
-    return SdxlBackbone(spec, parts, Eye(pipeline))
 
 
 @torch.no_grad()
@@ -200,10 +212,3 @@ def _null(pipeline: StableDiffusionXLPipeline) -> Text:
     """What the pipeline itself puts in the prompt's place: zeros for SD-XL base."""
     _, tokens, _, pooled = pipeline.encode_prompt([""], do_classifier_free_guidance=True)
     return Text(tokens, pooled)
-
-
-def _digest() -> str:
-    """Identity of SD-XL's weights, whatever else its repository has left in the folder."""
-    folder = weights.find("sdxl")
-    files = [file for file in source("sdxl").files if file.endswith(".safetensors")]
-    return identity({file: weights.digest(folder / file) for file in files})

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, SchedulerMixin, UNet2DConditionModel
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor, nn
 
+from bench.errors import UserError
 from bench.methods.backbones import lora, unet_lora
 from bench.methods.backbones.backbone import (
     OFF,
@@ -21,7 +22,20 @@ from bench.methods.backbones.backbone import (
     Tokens,
     Weights,
 )
+from bench.methods.backbones.decoding import Decoding
 from bench.methods.backbones.switches import Acting, Switches
+
+
+class Codec(Protocol):
+    """An autoencoder: images (B, 3, H, W) in [0, 1] to latents (B, C, H/factor, W/factor)."""
+
+    vae: Any
+    channels: int
+    factor: int
+
+    def moments(self, images: Tensor) -> Tensor: ...
+    def sample(self, moments: Tensor, generators: Generators) -> Tensor: ...
+    def decode(self, latents: Tensor) -> Tensor: ...
 
 
 class KlCodec:
@@ -61,7 +75,7 @@ class Parts:
     unet: UNet2DConditionModel
     encode_prompts: Callable[[list[str]], Text]
     null: Text
-    codec: KlCodec
+    codec: Codec
     scheduler: SchedulerMixin
     encoders: Sequence[nn.Module] = ()
 
@@ -69,10 +83,14 @@ class Parts:
 class UnetBackbone:
     """Any of the family; its members add what else their network is told.
 
+    Without an image prompt, as here, there are no references: text is all that it is told.
     Latents (B, C, H, W) are fp32 whatever the network is, since trainers give t the type of
     latents, and bf16 cannot tell a thousand timesteps apart. t in [0, 1] is the integer timestep
     floor(t T), and T - 1 at t = 1: a uniform t draws every integer equally often.
     """
+
+    layers = unet_lora.UNET
+    """What adapters act on, and how their files name it."""
 
     def __init__(self, spec: BackboneSpec, parts: Parts) -> None:
         self.spec, self.unet, self.codec = spec, parts.unet.eval(), parts.codec
@@ -113,10 +131,25 @@ class UnetBackbone:
         """Images (B, 3, H, W) in [0, 1] to latents (B, C, h, w); one generator per image."""
         return self.latents(self.moments(images), generators)
 
-    @torch.no_grad()
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents to images (B, 3, H, W) in [0, 1], on the CPU."""
-        return self.codec.decode(latents).cpu()
+    def encode_references(self, images: Tensor, generators: Generators) -> Tensor:
+        """UserError: what has no image prompt sees none."""
+        raise UserError(
+            f"The backbone {self.spec.name} sees no reference; choose a method that is trained on "
+            "each subject, or a backbone that sees references (sdxl, flux-dev, mini)."
+        )
+
+    def decode(self, latents: Tensor, gradients: bool = False) -> Tensor:
+        """Latents to images (B, 3, H, W) in [0, 1]: on the CPU, or where gradients are asked for.
+
+        Those flow to the latents, but for pixels that are clamped.
+        """
+        with torch.set_grad_enabled(gradients):
+            images = self.codec.decode(latents)
+        return images if gradients else images.cpu()
+
+    def decode_by(self, decoding: Decoding) -> None:
+        """What the autoencoder saves memory by, from here on."""
+        decoding.apply(self.codec.vae)
 
     def noise(self, generators: Generators) -> Tensor:
         """Standard normal latents, each image's from its own (CPU) generator."""
@@ -188,14 +221,17 @@ class UnetBackbone:
     ) -> Tensor:
         self._require(weights.keys())
         self._switches.turn(self._acting(condition, weights))
+        return self._forward(x.to(self.dtype), timesteps, condition).to(x.dtype)
+
+    def _forward(self, x: Tensor, timesteps: Tensor, condition: Condition) -> Tensor:
         answer: Tensor = self.unet(
-            x.to(self.dtype),
+            x,
             timesteps,
             condition.text.tokens,
             added_cond_kwargs=self._added(condition),
             return_dict=False,
         )[0]
-        return answer.to(x.dtype)
+        return answer
 
     def _require(self, names: Set[str]) -> None:
         if absent := names - getattr(self.unet, "peft_config", {}).keys():
@@ -227,8 +263,8 @@ class UnetBackbone:
         tokens: Tokens = "reference",
         precision: Precision = "fp32",
     ) -> None:
-        """A fresh adapter: it changes nothing until it is trained; ``unet_lora.TARGETS``."""
-        unet_lora.add_adapter(self.unet, name, rank, seed, tokens, precision)
+        """A fresh adapter: it changes nothing until it is trained; ``layers``."""
+        unet_lora.add_adapter(self.unet, name, rank, seed, tokens, precision, self.layers)
         self._switches.adapters_changed()
 
     def remove_adapter(self, name: str) -> None:
@@ -241,7 +277,7 @@ class UnetBackbone:
         return lora.adapter_parameters(self.unet, name)
 
     def save_adapter(self, name: str, path: Path) -> None:
-        unet_lora.save_adapter(self.unet, name, path)
+        unet_lora.save_adapter(self.unet, name, path, self.layers)
 
     def load_adapter(
         self,
@@ -251,7 +287,7 @@ class UnetBackbone:
         precision: Precision = "fp32",
     ) -> None:
         """An adapter from a file. UserError when it cannot be read or does not fit."""
-        unet_lora.load_adapter(self.unet, name, path, tokens, precision)
+        unet_lora.load_adapter(self.unet, name, path, tokens, precision, self.layers)
         self._switches.adapters_changed()
 
 
