@@ -24,6 +24,8 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "ddpo": "bench.methods.ddpo:Ddpo",
         "rpo": "bench.methods.rpo:Rpo",
         "dreambooth": "bench.methods.dreambooth:DreamBooth",
+        "dreambooth-ti": "bench.methods.dreambooth_ti:DreamBoothTi",
+        "classdiffusion": "bench.methods.classdiffusion:ClassDiffusion",
         "oracle": "bench.methods.anchors:Oracle",
         "copy-reference": "bench.methods.anchors:CopyReference",
         "wrong-subject": "bench.methods.anchors:WrongSubject",

@@ -4,11 +4,13 @@ Source: DreamBooth (Ruiz et al. 2022, arXiv 2208.12242); see ``dreambooth_card``
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from PIL.Image import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.api import Material, Question, Scope, Workspace
 from bench.errors import UserError
@@ -44,6 +46,7 @@ class DreamBooth:
         steps = options.steps or backbone.spec.steps
         guidance = options.guidance or backbone.spec.guidance or 1.0
         self.model = TextToImage(backbone, steps, guidance)
+        self._encoded = lru_cache(None)(lambda prompt: backbone.encode_prompts([prompt]))
         self.weights, self.inputs = {self.name: 1.0}, dict[str, str]()
 
     def train(self, workspace: Workspace) -> None:
@@ -51,19 +54,13 @@ class DreamBooth:
 
     def train_subject(self, material: Material, workspace: Workspace) -> None:
         """Train, resume or load the subject's adapter; the last subject's is taken away."""
-        backbone, options = self.backbone, self.options
-        path = workspace.folder / f"{self.name}.safetensors"
+        folder = workspace.folder
         self._clear()
-        if not path.is_file():
-            loss_of = self._loss(material, workspace)
-            backbone.add_adapter(self.name, options.rank, options.seed, "image", options.precision)
-            parameters = backbone.adapter_parameters(self.name)
-            folder = workspace.folder / self.name
-            training = Training(parameters, self.recipe, folder, options.seed)
-            training.run(loss_of, workspace.log, workspace.progress, f"train {self.name}")
-            processes().once(lambda: backbone.save_adapter(self.name, path))
+        if not self._adapter(folder).is_file():
+            self._fit(material, workspace)
+            processes().once(lambda: self._save(folder))
             self._clear()
-        backbone.load_adapter(self.name, path, "image", options.precision)
+        self._load(material, folder)
 
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         cases = [question.case for question in questions]
@@ -77,20 +74,52 @@ class DreamBooth:
             steps=options.iterations, lr=options.lr, weight_decay=options.weight_decay, clip=1.0
         )
 
+    def _fit(self, material: Material, workspace: Workspace) -> None:
+        options, folder = self.options, workspace.folder / self.name
+        parameters = self._begin(material)
+        loss_of = self._loss(material, workspace)
+        training = Training(parameters, self.recipe, folder, options.seed)
+        training.run(loss_of, workspace.log, workspace.progress, f"train {self.name}")
+
+    def _begin(self, material: Material) -> dict[str, nn.Parameter]:
+        """What is trained, fresh: so far the method is the plain backbone."""
+        options, backbone = self.options, self.backbone
+        backbone.add_adapter(self.name, options.rank, options.seed, "image", options.precision)
+        return backbone.adapter_parameters(self.name)
+
+    def _save(self, folder: Path) -> None:
+        """The adapter comes last: where it is, everything is."""
+        self.backbone.save_adapter(self.name, self._adapter(folder))
+
+    def _load(self, material: Material, folder: Path) -> None:
+        path, options = self._adapter(folder), self.options
+        self.backbone.load_adapter(self.name, path, "image", options.precision)
+
+    def _adapter(self, folder: Path) -> Path:
+        return folder / f"{self.name}.safetensors"
+
     def _loss(self, material: Material, workspace: Workspace) -> Loss:
         """Photographs and class images are encoded here, once."""
-        options, backbone = self.options, self.backbone
-        photographs, text = self._album(material), self._text(named(options.token, material.name))
-        kept = self._kept(material.subject.class_noun, workspace) if options.prior else None
-        class_text = self._text(material.subject.class_noun)
+        options, noun = self.options, material.subject.class_noun
+        kept = self._kept(noun, workspace) if options.prior else None
+        class_prompt = options.instance.format(noun)
+        photographs, prompt = self._album(material), self._prompt(material)
         objective = PriorPreserving(self.weights, options.prior, Timesteps(options.timesteps))
 
         def loss_of(index: int, generator: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
-            own = _lot(photographs, text, index, options.batch)
-            beside = kept and _lot(kept, class_text, index, options.batch)
-            return objective(backbone, own, beside, generator)
+            own = _lot(photographs, self._read(prompt), index, options.batch)
+            beside = kept and _lot(kept, self._encoded(class_prompt), index, options.batch)
+            return objective(self.backbone, own, beside, generator)
 
         return loss_of
+
+    def _prompt(self, material: Material) -> str:
+        """What photographs are trained under."""
+        return self.options.instance.format(named(self.options.token, material.name))
+
+    def _read(self, prompt: str) -> Text:
+        """The prompt of photographs, which may be read anew at every step."""
+        return self._encoded(prompt)
 
     def _album(self, material: Material) -> Album:
         shown = material.photographs
@@ -103,9 +132,6 @@ class DreamBooth:
         prompt = options.instance.format(noun)
         images = class_images(self.model, prompt, options.class_images, options.seed, workspace)
         return Album(self.backbone, images, "class image", options.seed)
-
-    def _text(self, called: str) -> Text:
-        return self.backbone.encode_prompts([self.options.instance.format(called)])
 
     def _clear(self) -> None:
         if self.backbone.adapter_parameters(self.name):

@@ -33,3 +33,38 @@ DREAMBOOTH = Card(
     },
     notes="SISO (arXiv 2503.16025) trains DreamBooth on one photograph: photographs=given.",
 )
+DREAMBOOTH_TI = Card(
+    source="Personalization Guidance (arXiv 2508.00319), DB-LoRA+TI; the words after Textual "
+    "Inversion (arXiv 2208.01618)",
+    stated={**DREAMBOOTH.stated, "token": "two learned embeddings (Personalization Guidance)"},
+    choices={
+        **DREAMBOOTH.choices,
+        "token": "two words before the subject's name, each with one vector in every text encoder",
+        "initial": "both start as the mean of the class noun's embeddings, which is Textual "
+        "Inversion's start where the noun is one token",
+        "lr": "not said for the embeddings; the LoRA's, weight decay included",
+    },
+    notes="Class images' prompts say no learned word, so that no word is pulled to the class.",
+)
+CLASSDIFFUSION = Card(
+    source="ClassDiffusion (arXiv 2405.17532) and its released code",
+    stated={
+        "objective": "the loss of photographs plus 1 - cosine of the pooled embeddings of 'a photo "
+        "of a <new> [class]' and 'a photo of a [class]', weight 1 (code)",
+        "lr": "1e-5, scaled by the batch of 2 (code)",
+        "iterations": "500 (code)",
+        "token": "one learned word (code)",
+    },
+    choices={
+        **DREAMBOOTH.choices,
+        "token": "one word before the subject's name",
+        "initial": "the mean of the class noun's embeddings",
+        "weights": "a LoRA on the layers that the backbone adapts for images; the code trains keys "
+        "and values of cross-attention as they are",
+        "lr": "the code's; both for the LoRA and the word",
+        "prior": "0: semantic preservation stands in its place",
+        "pooled": "of the text encoder whose pooled embedding the backbone itself is given",
+        "crop": "the central square, never mirrored; the code mirrors half of them and masks",
+    },
+    notes="The text encoder is frozen, so semantic preservation moves the learned word alone.",
+)

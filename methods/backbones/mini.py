@@ -14,7 +14,13 @@ from bench.errors import UserError
 from bench.identity import file_digest
 from bench.methods.backbones.backbone import BackboneSpec, Generators, Text
 from bench.methods.backbones.flux import FluxBackbone
-from bench.methods.backbones.mini_text import MiniTextEncoder, tokenize
+from bench.methods.backbones.mini_text import (
+    WORDS,
+    MiniTextEncoder,
+    MiniVocabulary,
+    tokenize,
+)
+from bench.methods.backbones.words import Reader, Words
 from bench.mini.weights import weights_file
 
 BASE, SFT = "mini-base", "mini-sft"
@@ -43,9 +49,21 @@ class MiniNetworks(nn.Module):
         super().__init__()
         self.transformer = build_transformer()
         self.text = MiniTextEncoder()
+        self.vocabulary = MiniVocabulary(WORDS)
 
     def encode_prompts(self, prompts: list[str]) -> Text:
-        return Text(*self.text(tokenize(prompts)))
+        return Text(*self.text(tokenize(prompts, words=self.vocabulary)))
+
+
+class MiniBackbone(FluxBackbone):
+    """A FLUX that can be taught words of its grammar."""
+
+    def __init__(self, spec: BackboneSpec, networks: MiniNetworks) -> None:
+        schedule = {"shift": 1.0, "use_dynamic_shifting": False}
+        parts = (networks.transformer, networks.encode_prompts, PixelCodec())
+        super().__init__(spec, *parts, schedule)
+        reader = Reader(networks.text, networks.text.words, networks.vocabulary)
+        self.words = Words(networks.encode_prompts, {"words": reader})
 
 
 def build_transformer() -> FluxTransformer2DModel:
@@ -86,7 +104,7 @@ def _open_gates(linear: nn.Linear, gates: tuple[int, ...], chunks: int) -> None:
             linear.bias.chunk(chunks)[gate].fill_(1.0)
 
 
-def assemble(networks: MiniNetworks, digest: str, sft: Path | None) -> FluxBackbone:
+def assemble(networks: MiniNetworks, digest: str, sft: Path | None) -> MiniBackbone:
     """The backbone around these networks."""
     spec = BackboneSpec(
         name="mini",
@@ -100,11 +118,10 @@ def assemble(networks: MiniNetworks, digest: str, sft: Path | None) -> FluxBackb
         judge="mini-dino",
         mini=True,
     )
-    schedule = {"shift": 1.0, "use_dynamic_shifting": False}
-    return FluxBackbone(spec, networks.transformer, networks.encode_prompts, PixelCodec(), schedule)
+    return MiniBackbone(spec, networks)
 
 
-def load() -> FluxBackbone:
+def load() -> MiniBackbone:
     """The shipped backbone, in fp32 on the CPU, with its SFT adapter."""
     base, sft = weights_file(BASE), weights_file(SFT)
     if not base.is_file():

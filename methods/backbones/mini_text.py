@@ -1,5 +1,7 @@
 """The mini backbone's text encoder: words of the grammar, two transformer layers."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -10,12 +12,27 @@ WORDS = {word: index + 2 for index, word in enumerate(VOCABULARY)}
 LENGTH = 20
 
 
-def tokenize(prompts: list[str], length: int = LENGTH) -> Tensor:
+class MiniVocabulary(dict[str, int]):
+    """Words with their indices; more may be added."""
+
+    def add(self, word: str) -> int:
+        return self.setdefault(word.lower(), max(self.values()) + 1)
+
+    def indices(self, text: str) -> list[int]:
+        return [self.get(word, UNKNOWN) for word in spoken(text)]
+
+
+def spoken(prompt: str) -> list[str]:
+    """The words of a prompt, lower-case."""
+    return prompt.lower().replace(",", " ").split()
+
+
+def tokenize(prompts: list[str], length: int = LENGTH, words: Mapping[str, int] = WORDS) -> Tensor:
     """Word indices, (B, length) int64; unknown words share one index, long prompts are cut."""
     ids = torch.full((len(prompts), length), PAD)
     for row, prompt in enumerate(prompts):
-        words = prompt.lower().replace(",", " ").split()[:length]
-        ids[row, : len(words)] = torch.tensor([WORDS.get(word, UNKNOWN) for word in words]).long()
+        known = [words.get(word, UNKNOWN) for word in spoken(prompt)[:length]]
+        ids[row, : len(known)] = torch.tensor(known).long()
     return ids
 
 

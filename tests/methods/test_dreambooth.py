@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from bench.api import Case, Material, Question, Subject, Workspace
+from bench.api import Workspace
 from bench.errors import UserError
 from bench.methods.backbones import flux_dev, sdxl
 from bench.methods.dreambooth import DreamBooth
 from bench.methods.dreambooth_options import OVERRIDES, DreamBoothOptions
 from bench.options import resolve
 from tests.methods.tiny_sdxl import save_sdxl
+from tests.methods.tiny_subjects import CAR, MUG, OTHER_MUG, question, trained
 from tests.methods.tiny_trainings import Killed, fresh, kill_at
-from tests.networks import picture
 
 TINY: Mapping[str, Any] = {
     **OVERRIDES["mini"],
@@ -29,47 +29,8 @@ TINY: Mapping[str, Any] = {
 }
 
 
-def material(directory: str, noun: str = "mug") -> Material:
-    subject = Subject(
-        directory=directory,
-        class_noun=noun,
-        descriptive_name=f"red {noun}",
-        live=False,
-        references=("00.png", "01.png"),
-    )
-    photographs = {
-        file: picture((40, 32), seed=len(directory) + k)
-        for k, file in enumerate(subject.references)
-    }
-    return Material(subject, noun, photographs, given="00.png")
-
-
-MUG, OTHER_MUG, CAR = material("mug-1"), material("mug-002"), material("car-02", "car")
-
-
-def question(of: Material) -> Question:
-    case = Case(
-        suite="mini@1",
-        subject=of.subject.directory,
-        prompt_index=0,
-        prompt=f"a {of.name} in snow",
-        name=of.name,
-        reference=of.given,
-        seed=0,
-    )
-    return Question(case, of.photographs[of.given])
-
-
 def method(**options: Any) -> DreamBooth:
     return DreamBooth(fresh(), DreamBoothOptions(**{**TINY, **options}))
-
-
-def trained(made: DreamBooth, of: Material, workspace: Workspace) -> bytes:
-    """The subject's image after its training."""
-    made.train_subject(of, replace(workspace, folder=workspace.folder / of.subject.directory))
-    [image] = made.generate([question(of)])
-    content: bytes = image.tobytes()
-    return content
 
 
 def files_of(folder: Path) -> dict[Path, int]:
