@@ -22,7 +22,7 @@ class Decoding:
         vae.enable_slicing() if self.slices else vae.disable_slicing()
         vae.enable_tiling() if self.tiles else vae.disable_tiling()
         for block in vae.decoder.up_blocks:
-            # AutoencoderDC knows no checkpointing of its own, and AutoencoderKL's has no scope
+            # AutoencoderDC knows no checkpointing of its own, so that both are wrapped alike
             vars(block).pop("forward", None)
             if self.checkpoints:
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)

@@ -96,7 +96,7 @@ def load(resolution: int | None = None) -> SanaBackbone:
 
 
 def load_512(resolution: int | None = None) -> SanaBackbone:
-    """SANA 1.6B for 512 pixels, as ``load`` has the other."""
+    """SANA 1.6B for 512 pixels, else as the one for 1024."""
     return _load(SANA_512, resolution)
 
 

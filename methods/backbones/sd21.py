@@ -15,10 +15,16 @@ SD21_768 = Release("sd21-768", resolution=768, steps=50, guidance=7.5, scheduler
 
 
 def load(resolution: int | None = None) -> UnetBackbone:
-    """Stable Diffusion 2.1 for 512 pixels; UserError as for ``stable_diffusion.load``."""
+    """Stable Diffusion 2.1 for 512 pixels, which predicts noise; DDIM, 50 steps.
+
+    UserError as for ``stable_diffusion.load``.
+    """
     return stable_diffusion.load(SD21, resolution)
 
 
 def load_768(resolution: int | None = None) -> UnetBackbone:
-    """Stable Diffusion 2.1 for 768 pixels, by v; UserError as for ``stable_diffusion.load``."""
+    """Stable Diffusion 2.1 for 768 pixels, which predicts v; DDIM, 50 steps.
+
+    UserError as for ``stable_diffusion.load``.
+    """
     return stable_diffusion.load(SD21_768, resolution)
