@@ -152,8 +152,15 @@ FACTS = {
     "flux-dev": Facts(28, 512, 512, False, Flux(), FLUX_ENCODERS),
     "flux-schnell": Facts(4, 512, 256, False, Flux(guidance_embeds=False), FLUX_ENCODERS),
     "sdxl": Facts(50, 1024, ready=True),
-    "sdxl-vit-h": Facts(50, 1024, ready=True),
-    "sdxl-plus": Facts(50, 1024, ready=True),
+    "sdxl-ip-adapter-vit-h": Facts(50, 1024, ready=True),
+    "sdxl-ip-adapter-plus": Facts(50, 1024, ready=True),
+    "sd15": Facts(50, 512),
+    "sd21": Facts(50, 512),
+    "sd21-768": Facts(50, 768),
+    "sd-turbo": Facts(4, 512),
+    "sdxl-turbo": Facts(4, 512),
+    "sana": Facts(20, 1024),
+    "sana-512": Facts(20, 512),
 }
 
 
