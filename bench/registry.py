@@ -24,6 +24,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "ddpo": "bench.methods.ddpo:Ddpo",
         "rpo": "bench.methods.rpo:Rpo",
         "dreambooth": "bench.methods.dreambooth:DreamBooth",
+        "textual-inversion": "bench.methods.textual_inversion:TextualInversion",
         "dreambooth-ti": "bench.methods.dreambooth_ti:DreamBoothTi",
         "classdiffusion": "bench.methods.classdiffusion:ClassDiffusion",
         "oracle": "bench.methods.anchors:Oracle",

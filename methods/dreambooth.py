@@ -16,7 +16,7 @@ from bench.api import Material, Question, Scope, Workspace
 from bench.errors import UserError
 from bench.methods.backbones.backbone import Backbone, Text
 from bench.methods.class_images import class_images
-from bench.methods.dreambooth_batches import Album, Lot, PriorPreserving
+from bench.methods.dreambooth_batches import Album, Lot, PriorPreserving, shown
 from bench.methods.dreambooth_card import DREAMBOOTH
 from bench.methods.dreambooth_options import OVERRIDES, DreamBoothOptions
 from bench.methods.loop import Loss, Recipe, Training
@@ -122,9 +122,7 @@ class DreamBooth:
         return self._encoded(prompt)
 
     def _album(self, material: Material) -> Album:
-        shown = material.photographs
-        only = self.options.photographs == "given"
-        images = [shown[material.given]] if only else list(shown.values())
+        images = shown(material, self.options.photographs)
         return Album(self.backbone, images, "photograph", self.options.seed)
 
     def _kept(self, noun: str, workspace: Workspace) -> Album:

@@ -2,15 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from bench.api import Material
 from bench.identity import seed_of
 from bench.methods.backbones.backbone import Backbone, Condition, Text, Weights
 from bench.methods.objectives import Timesteps, squared_error
 from bench.methods.sampling import to_tensor
+
+Photographs = Literal["all", "given"]
+
+
+def shown(material: Material, which: Photographs) -> list[Image]:
+    """All of a subject's photographs, or the one that the protocol gives."""
+    photographs = material.photographs
+    return [photographs[material.given]] if which == "given" else list(photographs.values())
 
 
 class Album:

@@ -68,3 +68,22 @@ CLASSDIFFUSION = Card(
     },
     notes="The text encoder is frozen, so semantic preservation moves the learned word alone.",
 )
+TEXTUAL_INVERSION = Card(
+    source="Textual Inversion (arXiv 2208.01618), as diffusers' example trains it",
+    stated={
+        "objective": "the mean squared error on photographs; the word's vector alone is trained",
+        "iterations": "3000 of 4 photographs at 5e-4 times 4 (README of diffusers' example; its "
+        "defaults are 5000 of 16 at 1e-4)",
+        "timesteps": "uniform",
+        "vectors": "one",
+    },
+    choices={
+        "token": "a word in place of the subject's name, in every text encoder",
+        "initial": "the mean of the class noun's embeddings, which is the source's start where the "
+        "noun is one token",
+        "templates": "six neutral prompts of ours; the paper's are CLIP's for ImageNet",
+        "photographs": "all of the subject's",
+        "crop": "the central square, never mirrored; diffusers' example mirrors half of them",
+        "mini": "one template, for it knows no other sentence that says nothing of the scene",
+    },
+)

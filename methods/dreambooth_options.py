@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bench.methods.backbones.backbone import Precision
+from bench.methods.dreambooth_batches import Photographs
 from bench.methods.sft_base import SamplingOptions
 
 PLACE = r"^[^{}]*\{\}[^{}]*$"
@@ -21,7 +22,7 @@ class DreamBoothOptions(SamplingOptions):
     weight_decay: float = Field(1e-2, ge=0, description="AdamW's weight decay; 0 is Adam")
     timesteps: Literal["uniform", "logit-normal"] = Field("uniform", description="p(t)")
     precision: Precision = Field("fp32", description="what the LoRA is kept in")
-    photographs: Literal["all", "given"] = Field(
+    photographs: Photographs = Field(
         "all", description="all of the subject's, or only the one that the protocol gives"
     )
     token: str = Field("sks", description="stands before the subject's name; may be empty")
