@@ -23,6 +23,7 @@ class Request(Frozen):
     protocol: str | None = None
     backbone: str | None = None
     options: dict[str, str] = Field(default_factory=dict)
+    guidance: str | None = None
     limit_subjects: int | None = None
     seeds: int | None = None
 
@@ -80,9 +81,8 @@ def make_plan(request: Request) -> Plan:
     seeds = _positive("--seeds", request.seeds) or protocol.seeds
     limit = _positive("--limit-subjects", request.limit_subjects) or len(suite.subjects)
     factory = registry.load("method", request.method)
-    options = resolve(
-        request.method, factory.Options, factory.overrides.get(backbone, {}), request.options
-    )
+    given = {**request.options, **_rule(request, factory.Options)}
+    options = resolve(request.method, factory.Options, factory.overrides.get(backbone, {}), given)
     return Plan(
         method=request.method,
         backbone=backbone,
@@ -114,6 +114,18 @@ def _backbone(suite: Suite, request: Request) -> str:
             "--protocol how its images are scored."
         )
     return NO_BACKBONE
+
+
+def _rule(request: Request, options: type[Frozen]) -> dict[str, str]:
+    """The guidance asked for, as an option of methods that can be guided."""
+    if request.guidance is None:
+        return {}
+    if "rule" not in options.model_fields:
+        raise UserError(
+            f"'{request.method}' draws in a way of its own that no guidance can be put on; leave "
+            "out --guidance."
+        )
+    return {"rule": request.guidance}
 
 
 def _protocol(suite: Suite, wanted: str | None, backbone: str) -> tuple[Protocol, str | None]:

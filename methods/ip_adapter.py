@@ -15,10 +15,10 @@ from bench.errors import UserError
 from bench.methods.backbones.backbone import OFF, Backbone
 from bench.methods.backbones.sdxl import IMAGE_SCALE, SdxlBackbone
 from bench.methods.sampling import answer
-from bench.methods.sft_base import SamplingOptions
+from bench.methods.sft_base import GuidedOptions
 
 
-class IpAdapterOptions(SamplingOptions):
+class IpAdapterOptions(GuidedOptions):
     """How images are drawn, and how much the reference counts beside the prompt."""
 
     guidance: float | None = Field(
@@ -45,10 +45,11 @@ class IpAdapter:
         self.backbone = backbone.seeing(options.scale)
         self.steps = options.steps or backbone.spec.steps
         self.guidance = options.guidance or backbone.spec.guidance or 1.0
+        self.guide = options.guide
         self.inputs: dict[str, str] = {}
 
     def train(self, workspace: Workspace) -> None:
         """There is nothing to train."""
 
     def generate(self, questions: Sequence[Question]) -> list[Image]:
-        return answer(self.backbone, questions, OFF, self.steps, self.guidance)
+        return answer(self.backbone, questions, OFF, self.steps, self.guidance, self.guide)

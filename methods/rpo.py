@@ -4,6 +4,7 @@ Source: RPO (Miao et al. 2024, arXiv 2407.12164) and its released code; see ``rp
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from PIL.Image import Image
@@ -68,7 +69,8 @@ class Rpo:
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         cases = [question.case for question in questions]
         prompts = [tokened(case.prompt, self.options.token, case.name) for case in cases]
-        return self.model.draw(prompts, [case.noise_seed for case in cases], {self.name: 1.0})
+        model = replace(self.model, rule=self.options.guide)
+        return model.draw(prompts, [case.noise_seed for case in cases], {self.name: 1.0})
 
     def _clear(self) -> None:
         if self.backbone.adapter_parameters(self.name):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from PIL.Image import Image
 
-from bench.methods.backbones.backbone import Backbone, Condition, Weights
+from bench.methods.backbones.backbone import Backbone, Condition, Rule, Weights
 from bench.methods.sampling import to_images
 
 
@@ -17,6 +17,7 @@ class TextToImage:
     backbone: Backbone
     steps: int
     guidance: float
+    rule: Rule | None = None
 
     def draw(self, prompts: Sequence[str], seeds: Sequence[int], weights: Weights) -> list[Image]:
         """One image per prompt, each from the generator of its own seed, as many at once as fit."""
@@ -30,5 +31,6 @@ class TextToImage:
         backbone = self.backbone
         condition = Condition(backbone.encode_prompts(prompts), None)
         noise = backbone.noise([torch.Generator().manual_seed(seed) for seed in seeds])
-        latents = backbone.sample(condition, noise, weights, self.steps, self.guidance)
+        how = (self.steps, self.guidance, self.rule)
+        latents = backbone.sample(condition, noise, weights, *how)
         return to_images(backbone.decode(latents))

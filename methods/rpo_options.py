@@ -7,10 +7,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bench.methods.backbones.backbone import Precision
-from bench.methods.sft_base import SamplingOptions
+from bench.methods.sft_base import GuidedOptions
 
 
-class RpoOptions(SamplingOptions):
+class RpoOptions(GuidedOptions):
     """One subject's training, and how images are drawn."""
 
     rank: int = Field(32, gt=0, description="rank of a subject's LoRA (alpha is the same)")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.api import Question
 from bench.identity import seed_of
-from bench.methods.backbones.backbone import Backbone, Condition, Weights
+from bench.methods.backbones.backbone import Backbone, Condition, Rule, Weights
 
 
 def draw(
@@ -20,13 +20,15 @@ def draw(
     weights: Weights,
     steps: int,
     guidance: float,
+    rule: Rule | None = None,
 ) -> list[Image.Image]:
     """One image per prompt and reference; each from the generator of its own seed."""
     own = [torch.Generator().manual_seed(seed_of(seed, "reference")) for seed in seeds]
     reference = backbone.encode_references(to_tensor(references, backbone.spec.resolution), own)
     condition = Condition(backbone.encode_prompts(list(prompts)), reference)
     noise = backbone.noise([torch.Generator().manual_seed(seed) for seed in seeds])
-    return to_images(backbone.decode(backbone.sample(condition, noise, weights, steps, guidance)))
+    latents = backbone.sample(condition, noise, weights, steps, guidance, rule)
+    return to_images(backbone.decode(latents))
 
 
 def answer(
@@ -35,6 +37,7 @@ def answer(
     weights: Weights,
     steps: int,
     guidance: float,
+    rule: Rule | None = None,
 ) -> list[Image.Image]:
     """``draw`` for the questions of a benchmark."""
     return draw(
@@ -45,6 +48,7 @@ def answer(
         weights,
         steps,
         guidance,
+        rule,
     )
 
 

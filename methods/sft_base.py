@@ -9,25 +9,27 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from PIL.Image import Image
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bench.api import Later, Question, Scope, Workspace
 from bench.cost import Budget, Facts
 from bench.errors import UserError
 from bench.identity import file_digest
 from bench.methods import cards
-from bench.methods.backbones.backbone import OFF, Backbone, Weights
+from bench.methods.backbones.backbone import OFF, Backbone, Rule, Weights
 from bench.methods.backbones.flux import Conditioning, FluxBackbone, Position
 from bench.methods.budgets import sft_budget
 from bench.methods.comparative import FlowMatching
 from bench.methods.corpora import Corpus, load_corpus
 from bench.methods.encoded import encoded
 from bench.methods.examples import Dropout, Example, Examples
+from bench.methods.guidance import parse
 from bench.methods.loop import Recipe, Training
 from bench.methods.sampling import answer
 from bench.processes import processes
 
 ADAPTER = "sft"
+OWN_GUIDANCE = "backbone"
 MINI_SFT: Mapping[str, Mapping[str, Any]] = {
     "mini": {"sft_iterations": 600, "sft_batch": 16, "sft_micro_batch": 16}
 }
@@ -43,10 +45,32 @@ class SamplingOptions(Later):
     )
 
 
-class SftOptions(SamplingOptions):
+class GuidedOptions(SamplingOptions):
+    """How images are drawn by a backbone that can be asked several times at every step."""
+
+    later = frozenset({"rule"})
+
+    rule: str = Field(
+        OWN_GUIDANCE,
+        description="guidance, as in cfg:7.5 or pg:scale=7.5,omega=0.6; backbone: its own",
+    )
+
+    @field_validator("rule")
+    @classmethod
+    def _spelt_out(cls, text: str) -> str:
+        """Equal rules are equal texts, and have one identity."""
+        return text if text == OWN_GUIDANCE else str(parse(text))
+
+    @property
+    def guide(self) -> Rule | None:
+        """None for the backbone's own."""
+        return None if self.rule == OWN_GUIDANCE else parse(self.rule)
+
+
+class SftOptions(GuidedOptions):
     """Where the SFT adapter comes from: a file, the backbone's own, or a training."""
 
-    later = frozenset({"position", "independent", "cache"})
+    later = GuidedOptions.later | {"position", "independent", "cache"}
 
     adapter: Path | None = Field(
         None, description="safetensors of an SFT LoRA; default: the backbone's own, else train one"
@@ -119,7 +143,8 @@ class SftBase:
         return sft_budget(options, facts)
 
     def generate(self, questions: Sequence[Question]) -> list[Image]:
-        return answer(self.backbone, questions, self.weights, self.steps, self.guidance)
+        guide = self.options.guide
+        return answer(self.backbone, questions, self.weights, self.steps, self.guidance, guide)
 
     def _condition(self) -> None:
         """How references are seen, where that is not as the backbone was loaded."""

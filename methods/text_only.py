@@ -13,7 +13,7 @@ from bench.api import Question, Scope, Workspace
 from bench.errors import UserError
 from bench.methods.backbones.backbone import OFF, Backbone, Condition
 from bench.methods.sampling import to_images
-from bench.methods.sft_base import SamplingOptions
+from bench.methods.sft_base import GuidedOptions
 
 
 class TextOnly:
@@ -22,10 +22,10 @@ class TextOnly:
     name = "text-only"
     revision = 1
     scope: Scope = "none"
-    Options: ClassVar = SamplingOptions
+    Options: ClassVar = GuidedOptions
     overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    def __init__(self, backbone: Backbone, options: SamplingOptions) -> None:
+    def __init__(self, backbone: Backbone, options: GuidedOptions) -> None:
         if not isinstance(backbone, Backbone):
             raise UserError(
                 f"The backbone {backbone.spec.name} draws nothing from text alone here; choose "
@@ -34,6 +34,7 @@ class TextOnly:
         self.backbone = backbone
         self.steps = options.steps or backbone.spec.steps
         self.guidance = options.guidance or backbone.spec.guidance or 1.0
+        self.guide = options.guide
         self.inputs: dict[str, str] = {}
 
     def train(self, workspace: Workspace) -> None:
@@ -43,5 +44,5 @@ class TextOnly:
         backbone, cases = self.backbone, [question.case for question in questions]
         condition = Condition(backbone.encode_prompts([case.prompt for case in cases]), None)
         noise = backbone.noise([torch.Generator().manual_seed(case.noise_seed) for case in cases])
-        latents = backbone.sample(condition, noise, OFF, self.steps, self.guidance)
+        latents = backbone.sample(condition, noise, OFF, self.steps, self.guidance, self.guide)
         return to_images(backbone.decode(latents))

@@ -139,7 +139,8 @@ class Tuned:
         return 0
 
     def generate(self, questions: Sequence[Question]) -> list[Image]:
-        return answer(self.backbone, questions, self.weights, self.base.steps, self.base.guidance)
+        steps, guidance, guide = self.base.steps, self.base.guidance, self.options.guide
+        return answer(self.backbone, questions, self.weights, steps, guidance, guide)
 
     def add_adapter(self) -> None:
         """A fresh one: before the first step the method is SFT-base."""

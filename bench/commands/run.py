@@ -25,6 +25,10 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Option of the method; repeatable."),
     ] = None,
+    guidance: Annotated[
+        str | None,
+        typer.Option(help="Guidance, as in cfg:7.5, ag or pg:omega=0.6; default: the backbone's."),
+    ] = None,
     limit_subjects: Annotated[
         int | None, typer.Option(help="Only the first N subjects; such runs are never ranked.")
     ] = None,
@@ -56,6 +60,7 @@ def run(
             protocol=protocol,
             backbone=backbone,
             options=parse_pairs(set_ or []),
+            guidance=guidance,
             limit_subjects=limit_subjects,
             seeds=seeds,
         )

@@ -1,9 +1,9 @@
 """What trainers and samplers see of a pre-trained generator, whatever family it is of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +63,34 @@ class Condition:
         text = Text(torch.cat([self.text.tokens] * times), torch.cat([self.text.pooled] * times))
         reference = self.reference
         return Condition(text, None if reference is None else torch.cat([reference] * times))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One answer that guidance wants of the network: to what, and under which adapters."""
+
+    condition: Condition
+    weights: Weights
+
+
+class Rule(Protocol):
+    """Guidance: what is asked at every step, and what is made of the answers.
+
+    ``stepwise``: whether it has to know where a step leads, which only deterministic samplers of
+    first order can say.
+    """
+
+    stepwise: ClassVar[bool]
+
+    def asks(
+        self, condition: Condition, without: Callable[[Condition], Condition], weights: Weights
+    ) -> list[Asked]:
+        """What is asked; ``without`` drops the prompt of a condition."""
+        ...
+
+    def combine(self, answers: Sequence[Tensor], stride: float) -> Tensor:
+        """The guided answer; ``stride`` is sigma / (sigma - sigma') of the step."""
+        ...
 
 
 @runtime_checkable
@@ -130,9 +158,19 @@ class Backbone(Protocol):
         ...
 
     def sample(
-        self, condition: Condition, noise: Tensor, weights: Weights, steps: int, guidance: float
+        self,
+        condition: Condition,
+        noise: Tensor,
+        weights: Weights,
+        steps: int,
+        guidance: float,
+        rule: Rule | None = None,
     ) -> Tensor:
-        """From standard normal noise to the latents of clean images, deterministically."""
+        """From standard normal noise to the latents of clean images, deterministically.
+
+        ``guidance`` is what the family knows by itself: a scale that the network was distilled for,
+        or classifier-free. A ``rule`` comes on top of the former and in place of the latter.
+        """
         ...
 
     def add_adapter(

@@ -19,11 +19,14 @@ from bench.methods.backbones.backbone import (
     Condition,
     Generators,
     Precision,
+    Rule,
     Text,
     Tokens,
     Weights,
 )
 from bench.methods.backbones.conditioned import Branch, Kept, remember, velocity
+from bench.methods.backbones.strides import flow_stride
+from bench.methods.guidance import UNGUIDED
 from bench.methods.objectives import noised
 
 
@@ -240,16 +243,36 @@ class FluxBackbone:
 
     @torch.no_grad()
     def sample(
-        self, condition: Condition, noise: Tensor, weights: Weights, steps: int, guidance: float
+        self,
+        condition: Condition,
+        noise: Tensor,
+        weights: Weights,
+        steps: int,
+        guidance: float,
+        rule: Rule | None = None,
     ) -> Tensor:
         """Integrate the velocity from noise to tokens (B, N, C) in Euler steps."""
-        scheduler, x = self.schedule(steps), noise
-        memory = self._memory(condition, weights) if self.conditioning.cache else None
-        for timestep in scheduler.timesteps:
+        scheduler, x, rule = self.schedule(steps), noise, rule or UNGUIDED
+        cached = self.conditioning.cache
+        asked = [
+            (each, self._memory(each.condition, each.weights) if cached else None)
+            for each in rule.asks(condition, self._without, weights)
+        ]
+        levels = scheduler.sigmas.tolist()
+        for step, timestep in enumerate(scheduler.timesteps):
             t = timestep.to(x.dtype).expand(len(x)) / 1000
-            velocity = self._predict(x, t, condition, weights, guidance, memory)
+            answers = [
+                self._predict(x, t, each.condition, each.weights, guidance, memory)
+                for each, memory in asked
+            ]
+            velocity = rule.combine(answers, flow_stride(*levels[step : step + 2]))
             x = scheduler.step(velocity, timestep, x, return_dict=False)[0]
         return x
+
+    def _without(self, condition: Condition) -> Condition:
+        """No prompt; the reference stays, since trainings seldom drop both at once."""
+        count = len(condition.text.tokens)
+        return Condition(self.encode_prompts([""] * count), condition.reference)
 
     def add_adapter(
         self,

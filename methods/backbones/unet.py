@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,16 +15,21 @@ from bench.errors import UserError
 from bench.methods.backbones import lora, unet_lora
 from bench.methods.backbones.backbone import (
     OFF,
+    Asked,
     BackboneSpec,
     Condition,
     Generators,
     Precision,
+    Rule,
     Text,
     Tokens,
     Weights,
 )
 from bench.methods.backbones.decoding import Decoding
+from bench.methods.backbones.strides import strides
 from bench.methods.backbones.switches import Acting, Switches
+from bench.methods.backbones.words import Words
+from bench.methods.guidance import UNGUIDED, Cfg
 
 
 class Codec(Protocol):
@@ -69,7 +75,7 @@ class Parts:
     """What a UNet's backbone is made of.
 
     ``null``: what stands for a prompt (1, ...) where guidance asks without one; ``encoders``: the
-    networks that the others encode and decode with.
+    networks that the others encode and decode with; ``words``: what text encoders may be taught.
     """
 
     unet: UNet2DConditionModel
@@ -78,6 +84,7 @@ class Parts:
     codec: Codec
     scheduler: SchedulerMixin
     encoders: Sequence[nn.Module] = ()
+    words: Words | None = None
 
 
 class UnetBackbone:
@@ -96,6 +103,7 @@ class UnetBackbone:
         self.spec, self.unet, self.codec = spec, parts.unet.eval(), parts.codec
         self._encode_prompts, self._null = parts.encode_prompts, parts.null
         self._scheduler, self._encoders = parts.scheduler, parts.encoders
+        self.words = parts.words
         self._noising = DDPMScheduler.from_config(parts.scheduler.config)
         lora.freeze(parts.unet)
         self._switches = Switches(parts.unet)
@@ -188,33 +196,47 @@ class UnetBackbone:
         ``guidance`` above 1 is classifier-free: the network also answers without prompt and
         reference. ValueError for adapters that are not there.
         """
-        return self._answer(x, self.timesteps(t), condition, weights, guidance)
+        rule = _classifier_free(guidance)
+        asked = rule.asks(condition, self._without, weights)
+        return rule.combine(self._answers(x, self.timesteps(t), asked), 1.0)
 
     @torch.no_grad()
     def sample(
-        self, condition: Condition, noise: Tensor, weights: Weights, steps: int, guidance: float
+        self,
+        condition: Condition,
+        noise: Tensor,
+        weights: Weights,
+        steps: int,
+        guidance: float,
+        rule: Rule | None = None,
     ) -> Tensor:
-        """From noise to latents by the checkpoint's own scheduler, as the stock pipeline does."""
+        """From noise to latents by the checkpoint's own scheduler, as the stock pipeline does.
+
+        UserError for a stepwise rule where that scheduler is none of first order.
+        """
         scheduler = type(self._scheduler).from_config(self._scheduler.config)
         scheduler.set_timesteps(steps, device=self.device)
+        rule = rule or _classifier_free(guidance)
+        asked = rule.asks(condition, self._without, weights)
+        lengths = strides(scheduler) if rule.stepwise else [1.0] * len(scheduler.timesteps)
         x = noise * scheduler.init_noise_sigma
-        for timestep in scheduler.timesteps:
+        for timestep, length in zip(scheduler.timesteps, lengths, strict=True):
             scaled = scheduler.scale_model_input(x, timestep)
-            answer = self._answer(scaled, timestep.expand(len(x)), condition, weights, guidance)
-            x = scheduler.step(answer, timestep, x, return_dict=False)[0]
+            answers = self._answers(scaled, timestep.expand(len(x)), asked)
+            x = scheduler.step(rule.combine(answers, length), timestep, x, return_dict=False)[0]
         return x
 
-    def _answer(
-        self, x: Tensor, timesteps: Tensor, condition: Condition, weights: Weights, guidance: float
-    ) -> Tensor:
-        if guidance <= 1:
-            return self._network(x, timesteps, condition, weights)
-        both = self._without(condition), condition
-        answers = self._network(
-            torch.cat([x, x]), torch.cat([timesteps, timesteps]), _joined(*both), weights
-        )
-        free, conditional = answers.chunk(2)
-        return free + guidance * (conditional - free)
+    def _answers(self, x: Tensor, timesteps: Tensor, asked: Sequence[Asked]) -> list[Tensor]:
+        """In one forward pass whatever is asked under the same adapters, as stock pipelines do."""
+        answers: list[Tensor] = []
+        for weights, group in groupby(asked, key=lambda each: each.weights):
+            conditions = [each.condition for each in group]
+            count = len(conditions)
+            together = self._network(
+                torch.cat([x] * count), torch.cat([timesteps] * count), _joined(conditions), weights
+            )
+            answers += together.chunk(count)
+        return answers
 
     def _network(
         self, x: Tensor, timesteps: Tensor, condition: Condition, weights: Weights
@@ -295,12 +317,15 @@ def _times(tensor: Tensor, count: int) -> Tensor:
     return tensor.expand(count, *tensor.shape[1:])
 
 
-def _joined(first: Condition, second: Condition) -> Condition:
+def _joined(conditions: Sequence[Condition]) -> Condition:
     """Conditions of one kind, one after another."""
     text = Text(
-        torch.cat([first.text.tokens, second.text.tokens]),
-        torch.cat([first.text.pooled, second.text.pooled]),
+        torch.cat([condition.text.tokens for condition in conditions]),
+        torch.cat([condition.text.pooled for condition in conditions]),
     )
-    if first.reference is None or second.reference is None:
-        return Condition(text, None)
-    return Condition(text, torch.cat([first.reference, second.reference]))
+    seen = [c.reference for c in conditions if c.reference is not None]
+    return Condition(text, torch.cat(seen) if seen else None)
+
+
+def _classifier_free(guidance: float) -> Rule:
+    return Cfg(scale=guidance) if guidance > 1 else UNGUIDED

@@ -12,11 +12,11 @@ from PIL import Image
 from bench.api import Case, Question
 from bench.errors import UserError
 from bench.methods.backbones.flux import FluxBackbone, unpack
-from bench.methods.sft_base import SamplingOptions
+from bench.methods.sft_base import GuidedOptions
 from bench.methods.text_only import TextOnly
 from tests.methods.conftest import MAX_TEXT, RESOLUTION
 
-OPTIONS = SamplingOptions(steps=3, guidance=3.5)
+OPTIONS = GuidedOptions(steps=3, guidance=3.5)
 
 
 def question(prompt: str = "a mug in snow", level: int = 0, seed: int = 0) -> Question:

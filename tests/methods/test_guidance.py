@@ -1,0 +1,301 @@
+"""Guidance by hand, against stock pipelines, and where its ends meet: to the bit."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, EulerDiscreteScheduler, FluxPipeline
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from bench.api import Question
+from bench.errors import UserError
+from bench.methods.backbones import sdxl as sdxl_module
+from bench.methods.backbones.backbone import OFF, Asked, Condition, Text, Weights
+from bench.methods.backbones.flux import FluxBackbone
+from bench.methods.backbones.sdxl import SdxlBackbone
+from bench.methods.guidance import KINDS, parse
+from bench.methods.sft_base import GuidedOptions
+from bench.methods.text_only import TextOnly
+from tests.methods.conftest import MAX_TEXT
+from tests.methods.tiny_sdxl import (
+    PHOTOGRAPH,
+    PROMPT,
+    RESOLUTION,
+    SCHEDULE,
+    add_trained,
+    asked,
+    drawn,
+    seeded,
+    stock,
+)
+
+pytest_plugins = ["tests.methods.sdxl_fixtures"]
+
+TUNED: Weights = {"db": 1.0}
+FREE, CONDITIONAL, BASE_FREE, BASE = [torch.tensor([v]) for v in (1.0, 3.0, 0.5, 2.0)]
+"""Answers of the fine-tuned model without and with prompt, and of the pre-trained one."""
+
+
+def nothing(tokens: float) -> Condition:
+    return Condition(Text(torch.tensor([[[tokens]]]), torch.zeros(1, 1)), None)
+
+
+def guided(text: str, stride: float = 1.0) -> float:
+    """The rule on a scripted network whose prompt is 1 and whose null prompt is 0."""
+    rule = parse(text)
+    script = {(0.0, 1.0): FREE, (1.0, 1.0): CONDITIONAL, (0.0, 0.0): BASE_FREE, (1.0, 0.0): BASE}
+    asks = rule.asks(nothing(1.0), lambda condition: nothing(0.0), TUNED)
+    answers = [
+        script[float(each.condition.text.tokens), each.weights.get("db", 0.0)] for each in asks
+    ]
+    return float(rule.combine(answers, stride))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("none", 3.0),
+        ("cfg:7.5", 1 + 7.5 * 2),
+        ("ag:2", 2 + 2 * (3 - 2)),
+        ("pg:scale=7.5,omega=0", 0.5 + 7.5 * 2.5),
+        ("pg:scale=7.5,omega=1", 1 + 7.5 * 2),
+        ("cfg+ag:scale=7.5,ag=2", 1 + 7.5 * 2 + (2 - 1) * (3 - 2)),
+        ("autolora:scale=7.5,ag=2,weak=3", 5 + 2 * (16 - 5)),
+        ("cfg++:0.4", 1 + 0.4 * 2),
+        ("pg++:0.4", 0.5 + 0.4 * 2.5),
+    ],
+)
+def test_formulas_by_hand(text: str, expected: float) -> None:
+    """AutoLoRA's pre-trained model under CFG is 0.5 + 3 * 1.5 = 5, the fine-tuned one 16."""
+    assert guided(text) == pytest.approx(expected)
+
+
+def test_two_rules_of_ag_with_cfg_ask_three_and_four_times() -> None:
+    weights = [
+        [each.weights for each in parse(text).asks(nothing(1.0), lambda c: nothing(0.0), TUNED)]
+        for text in ("cfg+ag", "autolora")
+    ]
+    assert weights == [[TUNED, TUNED, OFF], [OFF, OFF, TUNED, TUNED]]
+
+
+@given(
+    name=st.sampled_from(["pg", "pg++"]),
+    scale=st.floats(0, 1),
+    omega=st.floats(0, 1),
+)
+def test_rules_are_read_as_they_are_written(name: str, scale: float, omega: float) -> None:
+    rule = parse(f"{name}:scale={scale!r},omega={omega!r}")
+    assert parse(str(rule)) == rule
+    assert (rule.scale, rule.omega) == (scale, omega)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_name_alone_is_the_rule_at_its_defaults(name: str) -> None:
+    assert parse(name) == KINDS[name]() == parse(str(parse(name)))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cgf:7.5", "Unknown guidance 'cgf': did you mean cfg"),
+        ("pg:scale=7.5,omga=0.6", "Unknown option of guidance pg 'omga'"),
+        ("pg:omega=1.5", "omega=1.5 of guidance pg does not fit"),
+        ("cfg:much", "scale=much of guidance cfg does not fit"),
+        ("cfg:nan", "scale=nan of guidance cfg does not fit"),
+        ("cfg++:7.5", "scale=7.5 of guidance cfg\\+\\+ does not fit"),
+        ("none:2", "'2' is no option"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_sentence(text: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        parse(text)
+
+
+def test_equal_rules_have_one_identity_and_none_given_leaves_it_as_it_was() -> None:
+    short, long = GuidedOptions(rule="pg"), GuidedOptions(rule="pg:omega=0.6,scale=7.50")
+    assert short.identity == long.identity != GuidedOptions().identity
+    assert GuidedOptions().model_dump() == {"steps": None, "guidance": None}
+
+
+def sampled(backbone: SdxlBackbone, text: str, weights: Weights = OFF) -> Tensor:
+    rule, noise = parse(text), backbone.noise(seeded(3))
+    latents: Tensor = backbone.sample(asked(backbone), noise, weights, 3, 1.0, rule)
+    return latents
+
+
+def test_cfg_draws_what_the_stock_sd_xl_draws(sdxl_home: Path, bare_sdxl: SdxlBackbone) -> None:
+    pipeline, noise = stock(sdxl_home), bare_sdxl.noise(seeded(3))
+    pipeline.set_ip_adapter_scale(0.6)
+    expected = drawn(pipeline, noise, 7.5, ip_adapter_image=PHOTOGRAPH)
+    latents = bare_sdxl.sample(asked(bare_sdxl), noise, OFF, 4, 1.0, parse("cfg:7.5"))
+    torch.testing.assert_close(bare_sdxl.decode(latents), expected, rtol=0, atol=1e-5)
+
+
+def test_cfg_draws_what_the_stock_flux_draws(flux: FluxBackbone, flux_home: Path) -> None:
+    pipeline = FluxPipeline.from_pretrained(flux_home / "weights" / "flux-dev")
+    pipeline.set_progress_bar_config(disable=True)
+    expected = pipeline(
+        PROMPT,
+        negative_prompt="",
+        true_cfg_scale=3.0,
+        height=16,
+        width=16,
+        num_inference_steps=3,
+        guidance_scale=2.0,
+        max_sequence_length=MAX_TEXT,
+        generator=torch.Generator().manual_seed(11),
+        output_type="latent",
+    ).images
+    condition = Condition(flux.encode_prompts([PROMPT]), None)
+    ours = flux.sample(condition, flux.noise(seeded(11)), {}, 3, 2.0, parse("cfg:3"))
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+
+
+def test_cfg_as_a_rule_is_the_backbones_own_to_the_bit(bare_sdxl: SdxlBackbone) -> None:
+    own = bare_sdxl.sample(asked(bare_sdxl), bare_sdxl.noise(seeded(3)), OFF, 3, 5.0)
+    assert torch.equal(sampled(bare_sdxl, "cfg:5"), own)
+    plain = bare_sdxl.sample(asked(bare_sdxl), bare_sdxl.noise(seeded(3)), OFF, 3, 1.0)
+    assert torch.equal(sampled(bare_sdxl, "none"), plain)
+
+
+def test_pg_is_cfg_at_omega_1_to_the_bit(sdxl: SdxlBackbone) -> None:
+    add_trained(sdxl, "db")
+    cfg = sampled(sdxl, "cfg:5", TUNED)
+    assert torch.equal(sampled(sdxl, "pg:scale=5,omega=1", TUNED), cfg)
+    assert torch.equal(
+        sampled(sdxl, "pg++:scale=0.4,omega=1", TUNED), sampled(sdxl, "cfg++:0.4", TUNED)
+    )
+    assert (sampled(sdxl, "pg:scale=5,omega=0.6", TUNED) - cfg).abs().max() > 1e-3
+
+
+def test_at_omega_0_the_weak_model_is_the_pre_trained_one_to_the_bit(
+    sdxl: SdxlBackbone, bare_sdxl: SdxlBackbone
+) -> None:
+    add_trained(sdxl, "db")
+    x, t = sdxl.noise(seeded(3)), torch.tensor([0.4])
+    weak, strong = parse("pg:scale=5,omega=0").asks(asked(sdxl), sdxl._without, TUNED)
+    pretrained = bare_sdxl.predict(x, t, bare_sdxl._without(asked(bare_sdxl)))
+    assert torch.equal(sdxl.predict(x, t, weak.condition, weak.weights), pretrained)
+    tuned = sdxl.predict(x, t, strong.condition, strong.weights)
+    assert (tuned - bare_sdxl.predict(x, t, asked(bare_sdxl))).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("omega", [0.0, 0.5, 1.0])
+def test_the_weak_model_has_the_interpolated_weights(sdxl: SdxlBackbone, omega: float) -> None:
+    add_trained(sdxl, "db")
+    x, t = sdxl.noise(seeded(3)), torch.tensor([0.4])
+    weak, _ = parse(f"pg:omega={omega}").asks(asked(sdxl), sdxl._without, TUNED)
+    ours = sdxl.predict(x, t, weak.condition, weak.weights)
+    for layer in sdxl._switches._adapted:
+        delta = layer.lora_B["db"].weight @ layer.lora_A["db"].weight
+        layer.get_base_layer().weight.data += omega * delta
+    expected = sdxl.predict(x, t, weak.condition)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "batches"),
+    [("none", [1]), ("cfg", [2]), ("ag", [1, 1]), ("pg", [1, 1]), ("cfg+ag", [2, 1])],
+)
+def test_pg_costs_what_cfg_costs(sdxl: SdxlBackbone, text: str, batches: list[int]) -> None:
+    """Answers per step, those under the same adapters in one pass; no weights beside."""
+    add_trained(sdxl, "db")
+    held, passed = sum(p.numel() for p in sdxl.unet.parameters()), []
+    hook = sdxl.unet.register_forward_hook(lambda unet, given, out: passed.append(len(out[0])))
+    sampled(sdxl, text, TUNED)
+    hook.remove()
+    assert passed == batches * 3
+    assert sum(p.numel() for p in sdxl.unet.parameters()) == held
+
+
+@pytest.mark.parametrize("predicted", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("kind", [DDIMScheduler, EulerDiscreteScheduler])
+def test_cfg_plus_plus_on_noise_and_v(sdxl_home: Path, predicted: str, kind: type) -> None:
+    """x_0 from the guided noise, put back: the unguided noise; DDIM's own form, written out."""
+    pipeline = stock(sdxl_home)
+    pipeline.scheduler = kind(**SCHEDULE, prediction_type=predicted, **_ddim_only(kind))
+    backbone = sdxl_module.wrap(pipeline, "tiny", "digest", RESOLUTION)
+    x, scale, condition = backbone.noise(seeded(3)), 0.4, asked(backbone)
+    times = [667, 334, 1]
+    ours = backbone.sample(condition, x, OFF, 3, 1.0, parse(f"cfg++:{scale}"))
+    alphas = pipeline.scheduler.alphas_cumprod
+    for now, following in zip(times, [*times[1:], None], strict=True):
+        a, last = alphas[now], torch.tensor(1.0)
+        a_next = last if following is None else alphas[following]
+        answers = [
+            backbone.predict(x, torch.tensor([(now + 0.5) / 1000]), each)
+            for each in (backbone._without(condition), condition)
+        ]
+        if predicted == "v_prediction":
+            answers = [a.sqrt() * v + (1 - a).sqrt() * x for v in answers]
+        free, conditional = answers
+        clean = (x - (1 - a).sqrt() * (free + scale * (conditional - free))) / a.sqrt()
+        x = a_next.sqrt() * clean + (1 - a_next).sqrt() * free
+    torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)
+
+
+def _ddim_only(kind: type) -> dict[str, bool]:
+    return {"clip_sample": False} if kind is DDIMScheduler else {}
+
+
+def test_cfg_plus_plus_on_a_flow(flux: FluxBackbone) -> None:
+    """x_0 = x - t v guided, eps = x + (1 - t) v unguided, and x' = (1 - t') x_0 + t' eps."""
+    condition, x = Condition(flux.encode_prompts([PROMPT]), None), flux.noise(seeded(3))
+    ours = flux.sample(condition, x, OFF, 3, 1.0, parse("cfg++:0.4"))
+    times = flux.schedule(3).sigmas
+    for t, following in pairwise(times):
+        free, conditional = (
+            flux.predict(x, t[None], each) for each in (flux._without(condition), condition)
+        )
+        clean = x - t * (free + 0.4 * (conditional - free))
+        x = (1 - following) * clean + following * (x + (1 - t) * free)
+    torch.testing.assert_close(ours, x, rtol=0, atol=1e-5)
+
+
+def test_a_number_alone_is_the_plain_loop_to_the_bit(
+    backbone: FluxBackbone, add_trained: Callable[..., None]
+) -> None:
+    add_trained(backbone, "db")
+    x, scheduler = backbone.noise(seeded(3, 4)), backbone.schedule(3)
+    reference = backbone.noise(seeded(5, 6))
+    condition = Condition(backbone.encode_prompts([PROMPT, "a mug"]), reference)
+    ours = backbone.sample(condition, x, TUNED, 3, 2.0)
+    assert torch.equal(ours, backbone.sample(condition, x, TUNED, 3, 2.0, parse("none")))
+    for timestep in scheduler.timesteps:
+        velocity = backbone.predict(x, (timestep / 1000).expand(2), condition, TUNED, 2.0)
+        x = scheduler.step(velocity, timestep, x, return_dict=False)[0]
+    assert torch.equal(ours, x)
+
+
+def test_on_a_flow_the_prompt_is_dropped_and_the_reference_stays(backbone: FluxBackbone) -> None:
+    reference = backbone.noise(seeded(5))
+    condition = Condition(backbone.encode_prompts([PROMPT]), reference)
+    [null, whole] = parse("cfg").asks(condition, backbone._without, OFF)
+    assert torch.equal(null.condition.text.tokens, backbone.encode_prompts([""]).tokens)
+    assert null.condition.reference is reference
+    assert whole == Asked(condition, OFF)
+
+
+def test_a_cached_reference_is_kept_for_each_of_the_models(
+    flux: FluxBackbone, add_trained: Callable[..., None]
+) -> None:
+    add_trained(flux, "db")
+    condition = Condition(flux.encode_prompts([PROMPT]), flux.noise(seeded(5)))
+    x, rule = flux.noise(seeded(3)), parse("pg:scale=3,omega=0.5")
+    both = []
+    for cache in (False, True):
+        flux.conditioning = type(flux.conditioning)(independent=True, cache=cache)
+        both.append(flux.sample(condition, x, TUNED, 3, 1.0, rule))
+    torch.testing.assert_close(*both, rtol=0, atol=1e-5)
+
+
+def test_a_method_answers_under_its_rule(mini: FluxBackbone, question: Question) -> None:
+    images = [
+        TextOnly(mini, GuidedOptions(steps=2, rule=rule)).generate([question])[0].tobytes()
+        for rule in ("backbone", "none", "cfg:5")
+    ]
+    assert images[0] == images[1] != images[2]
