@@ -3,9 +3,11 @@
 Source: Textual Inversion (Gal et al. 2022, arXiv 2208.01618); see ``dreambooth_card``.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
+import torch
 from pydantic import Field
 from torch import nn
 
@@ -41,6 +43,7 @@ class DreamBoothTi(DreamBooth):
         super().__init__(backbone, options)
         self.words, self._initial = words_of(backbone, self.name), options.initial
         self._vectors: dict[str, nn.Parameter] = {}
+        self._encoded = lru_cache(None)(self._read_once)
 
     def _begin(self, material: Material) -> dict[str, nn.Parameter]:
         return {**super()._begin(material), **self._learn(material)}
@@ -54,6 +57,11 @@ class DreamBoothTi(DreamBooth):
         return self._vectors
 
     def _read(self, prompt: str) -> Text:
+        return self.words.encode([prompt])
+
+    @torch.no_grad()
+    def _read_once(self, prompt: str) -> Text:
+        """As learned words are read, so that both may stand in one batch."""
         return self.words.encode([prompt])
 
     def _save(self, folder: Path) -> None:
@@ -75,9 +83,9 @@ class DreamBoothTi(DreamBooth):
 
 def words_of(backbone: Backbone, method: str) -> Words:
     """What a backbone's words are learned by. UserError for one that learns none."""
-    if not isinstance(backbone, LearnsWords):
+    if not isinstance(backbone, LearnsWords) or backbone.words is None:
         raise UserError(
             f"The backbone {backbone.spec.name} learns no words here, which '{method}' needs; "
-            "choose --backbone mini, or the method dreambooth."
+            "choose --backbone sd15, sdxl or mini, or the method dreambooth."
         )
     return backbone.words

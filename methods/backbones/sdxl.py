@@ -23,6 +23,7 @@ from bench.methods.backbones.backbone import (
     Text,
     Weights,
 )
+from bench.methods.backbones.clip_words import clip_words
 from bench.methods.backbones.flux_ip_adapter import _image_encoder
 from bench.methods.backbones.pipelines import digest_of, opened, pipeline_of, placed
 from bench.methods.backbones.switches import Acting
@@ -204,6 +205,7 @@ def parts_of(pipeline: StableDiffusionXLPipeline) -> Parts:
         KlCodec(pipeline.vae),
         pipeline.scheduler,
         [encoder for encoder in encoders if encoder is not None],
+        clip_words(pipeline, encode_prompts),
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from diffusers import SchedulerMixin, StableDiffusionPipeline
 
 from bench.methods.backbones.backbone import BackboneSpec, Text
+from bench.methods.backbones.clip_words import clip_words
 from bench.methods.backbones.pipelines import digest_of, pipeline_of, placed
 from bench.methods.backbones.unet import KlCodec, Parts, UnetBackbone
 
@@ -63,7 +64,9 @@ def parts_of(pipeline: StableDiffusionPipeline) -> Parts:
     with torch.no_grad():
         null = encode([""])
     encoders = [pipeline.text_encoder, pipeline.vae]
-    return Parts(pipeline.unet, encode, null, KlCodec(pipeline.vae), pipeline.scheduler, encoders)
+    words = clip_words(pipeline, _reader(pipeline))
+    codec = KlCodec(pipeline.vae)
+    return Parts(pipeline.unet, encode, null, codec, pipeline.scheduler, encoders, words)
 
 
 def _encoder(pipeline: StableDiffusionPipeline) -> Callable[[list[str]], Text]:
@@ -72,3 +75,18 @@ def _encoder(pipeline: StableDiffusionPipeline) -> Callable[[list[str]], Text]:
         return Text(tokens, tokens.new_empty(len(tokens), 0))
 
     return encode
+
+
+def _reader(pipeline: StableDiffusionPipeline) -> Callable[[list[str]], Text]:
+    """As the pipeline encodes, with the pooled embedding that its network is not told."""
+    tokenizer, encoder = pipeline.tokenizer, pipeline.text_encoder
+
+    def read(prompts: list[str]) -> Text:
+        length = tokenizer.model_max_length
+        said = tokenizer(
+            prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+        )
+        found = encoder(said.input_ids.to(encoder.device))
+        return Text(found.last_hidden_state, found.pooler_output)
+
+    return read

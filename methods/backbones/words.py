@@ -85,9 +85,9 @@ class Words:
 
 @runtime_checkable
 class LearnsWords(Protocol):
-    """A backbone that can be taught words."""
+    """A backbone that can be taught words; None where no one has said how."""
 
-    words: Words
+    words: Words | None
 
 
 def save_words(vectors: Mapping[str, nn.Parameter], path: Path) -> None:
