@@ -258,13 +258,14 @@ def _number(told: Aggregate | None, mark: str) -> str:
 def _method(result: RunResult) -> str:
     if result.origin != "run":
         return f"{result.method} ({result.origin})"
-    return f"{result.method} r{result.method_revision}"
+    rule = result.options.get("rule")
+    return f"{result.method} r{result.method_revision}" + (f", {rule}" if rule else "")
 
 
 def _narrow(result: RunResult) -> str:
     """An anchor takes lines of its own to say what it is, so that eighty columns are enough."""
     named = _method(result)
-    return named.replace("-", "-\n").replace(" ", "\nanchor ") if _is_anchor(result) else named
+    return named.replace("-", "-\n").replace(" ", "\nanchor ", 1) if _is_anchor(result) else named
 
 
 def _footnotes(result: RunResult) -> list[str]:

@@ -4,6 +4,7 @@ Source: DreamBooth (Ruiz et al. 2022, arXiv 2208.12242); see ``dreambooth_card``
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -65,7 +66,8 @@ class DreamBooth:
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         cases = [question.case for question in questions]
         prompts = [tokened(case.prompt, self.options.token, case.name) for case in cases]
-        return self.model.draw(prompts, [case.noise_seed for case in cases], self.weights)
+        model = replace(self.model, rule=self.options.guide)
+        return model.draw(prompts, [case.noise_seed for case in cases], self.weights)
 
     @property
     def recipe(self) -> Recipe:

@@ -7,12 +7,12 @@ from pydantic import Field
 
 from bench.methods.backbones.backbone import Precision
 from bench.methods.dreambooth_batches import Photographs
-from bench.methods.sft_base import SamplingOptions
+from bench.methods.sft_base import GuidedOptions
 
 PLACE = r"^[^{}]*\{\}[^{}]*$"
 
 
-class DreamBoothOptions(SamplingOptions):
+class DreamBoothOptions(GuidedOptions):
     """One subject's training, and how images are drawn."""
 
     rank: int = Field(4, gt=0, description="rank of a subject's LoRA (alpha is the same)")

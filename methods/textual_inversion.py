@@ -4,6 +4,7 @@ Source: Textual Inversion (Gal et al. 2022, arXiv 2208.01618); see ``dreambooth_
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -22,7 +23,7 @@ from bench.methods.loop import Loss, Recipe, Training
 from bench.methods.objectives import Timesteps
 from bench.methods.rpo_drawing import TextToImage
 from bench.methods.rpo_prompts import tokened
-from bench.methods.sft_base import SamplingOptions
+from bench.methods.sft_base import GuidedOptions
 from bench.processes import processes
 
 TEMPLATES = (
@@ -37,7 +38,7 @@ MINI_TEMPLATES = TEMPLATES[:1]
 OBJECTIVE = PriorPreserving(OFF, 0.0, Timesteps("uniform"))
 
 
-class TextualInversionOptions(SamplingOptions):
+class TextualInversionOptions(GuidedOptions):
     """The settings of diffusers' example."""
 
     iterations: int = Field(3000, gt=0, description="optimiser steps per subject")
@@ -93,7 +94,8 @@ class TextualInversion:
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         cases = [question.case for question in questions]
         prompts = [self._said(case.prompt, case.name) for case in cases]
-        return self.model.draw(prompts, [case.noise_seed for case in cases], OFF)
+        model = replace(self.model, rule=self.options.guide)
+        return model.draw(prompts, [case.noise_seed for case in cases], OFF)
 
     @property
     def recipe(self) -> Recipe:

@@ -99,6 +99,13 @@ class TestReadme:
         digest = identity("weights")[:12]
         assert f"- dino: version 1, cosine, encoder mini-dino ({digest}), references: all" in readme
 
+    def test_a_guided_run_says_so(self, make_run: MakeRun, boards: Path) -> None:
+        add_row(make_run("sfo"), boards)
+        add_row(make_run("rpo", options={"rule": "pg:scale=7.5,omega=0.6"}), boards)
+        readme = built(boards)
+        assert "[rpo r1, pg:scale=7.5,omega=0.6](" in readme
+        assert "[sfo r1](" in readme
+
     def test_names_mini_weights(self, make_run: MakeRun, boards: Path) -> None:
         add_row(make_run("sfo"), boards)
         assert "not comparable with anything outside the mini world" in built(boards)

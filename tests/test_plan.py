@@ -17,7 +17,7 @@ def test_a_plan_spells_guidance_out_only_where_it_is_asked_for() -> None:
     assert options("none")["rule"] == "none"
 
 
-@pytest.mark.parametrize("method", ["sft-base", "sfo", "ddpo", "rpo", "text-only"])
+@pytest.mark.parametrize("method", ["sft-base", "sfo", "ddpo", "rpo", "dreambooth", "text-only"])
 def test_whoever_draws_with_the_samplers_here_can_be_guided(method: str) -> None:
     assert options("cfg", method)["rule"] == "cfg:7.5"
 

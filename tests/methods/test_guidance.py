@@ -17,6 +17,8 @@ from bench.methods.backbones import sdxl as sdxl_module
 from bench.methods.backbones.backbone import OFF, Asked, Condition, Text, Weights
 from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.backbones.sdxl import SdxlBackbone
+from bench.methods.dreambooth import DreamBooth
+from bench.methods.dreambooth_options import DreamBoothOptions
 from bench.methods.guidance import KINDS, parse
 from bench.methods.sft_base import GuidedOptions
 from bench.methods.text_only import TextOnly
@@ -32,6 +34,7 @@ from tests.methods.tiny_sdxl import (
     seeded,
     stock,
 )
+from tests.methods.tiny_trainings import fresh
 
 pytest_plugins = ["tests.methods.sdxl_fixtures"]
 
@@ -299,3 +302,13 @@ def test_a_method_answers_under_its_rule(mini: FluxBackbone, question: Question)
         for rule in ("backbone", "none", "cfg:5")
     ]
     assert images[0] == images[1] != images[2]
+
+
+def test_a_rule_is_for_answers_and_not_for_what_is_drawn_to_train_on(question: Question) -> None:
+    answers, drawn = set(), set()
+    for rule in ("none", "cfg:5"):
+        made = DreamBooth(fresh(), DreamBoothOptions(steps=2, token="", rule=rule))
+        made.backbone.add_adapter("dreambooth", 2, 0, "image")
+        answers.add(made.generate([question])[0].tobytes())
+        drawn.add(made.model.draw(["a mug"], [0], OFF)[0].tobytes())
+    assert (len(answers), len(drawn)) == (2, 1)
