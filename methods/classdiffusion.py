@@ -39,7 +39,9 @@ class ClassDiffusion(DreamBoothTi):
     card = CLASSDIFFUSION
     revision = 1
     Options: ClassVar = ClassDiffusionOptions
-    overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = {"mini": OVERRIDES["mini"]}
+    overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "mini": {**OVERRIDES["mini"], "lr": 1e-3}
+    }
 
     def __init__(self, backbone: Any, options: ClassDiffusionOptions) -> None:
         super().__init__(backbone, options)

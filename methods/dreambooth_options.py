@@ -49,7 +49,7 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
         "rank": 16,
         "iterations": 60,
         "batch": 4,
-        "lr": 1e-3,
+        "lr": 3e-3,
         "instance": "a photo of a {}",
         "class_images": 16,
     },

@@ -72,6 +72,14 @@ def test_subjects_of_one_class_share_images_that_are_drawn_once(workspace: Works
     assert len(list((workspace.cache / "class-images").iterdir())) == 2
 
 
+def test_guidance_changes_what_is_drawn_and_no_class_image(workspace: Workspace) -> None:
+    plain = trained(method(), MUG, workspace)
+    before = files_of(workspace.cache)
+    elsewhere = replace(workspace, folder=workspace.folder / "guided")
+    assert trained(method(rule="cfg:3.0"), MUG, elsewhere) != plain
+    assert files_of(workspace.cache) == before, "the same class images, none drawn anew"
+
+
 def test_without_prior_preservation_no_class_is_drawn(workspace: Workspace) -> None:
     trained(method(prior=0.0), MUG, workspace)
     assert not (workspace.cache / "class-images").exists()
