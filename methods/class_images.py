@@ -5,7 +5,7 @@ from PIL.Image import Image
 from bench.api import Workspace
 from bench.identity import identity, seed_of
 from bench.methods.backbones.backbone import OFF
-from bench.methods.rpo_drawing import TextToImage
+from bench.methods.text_to_image import TextToImage
 from bench.store import ImageStore, exclusive
 
 

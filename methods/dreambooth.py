@@ -22,8 +22,8 @@ from bench.methods.dreambooth_card import DREAMBOOTH
 from bench.methods.dreambooth_options import OVERRIDES, DreamBoothOptions
 from bench.methods.loop import Loss, Recipe, Training
 from bench.methods.objectives import Timesteps
-from bench.methods.rpo_drawing import TextToImage
 from bench.methods.rpo_prompts import named, tokened
+from bench.methods.text_to_image import TextToImage
 from bench.processes import processes
 
 

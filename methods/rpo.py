@@ -15,11 +15,11 @@ from bench.errors import UserError
 from bench.identity import file_digest
 from bench.methods.backbones.backbone import Backbone
 from bench.methods.rpo_card import RPO
-from bench.methods.rpo_drawing import TextToImage
 from bench.methods.rpo_options import OVERRIDES, RpoOptions
 from bench.methods.rpo_prompts import scenes, tokened
 from bench.methods.rpo_reward import Reward
 from bench.methods.rpo_training import Sitter, SubjectTraining
+from bench.methods.text_to_image import TextToImage
 
 
 class Rpo:

@@ -17,13 +17,13 @@ from bench.identity import seed_of
 from bench.methods.backbones.backbone import OFF
 from bench.methods.loop import Recipe, Training
 from bench.methods.objectives import Timesteps
-from bench.methods.rpo_drawing import TextToImage
 from bench.methods.rpo_objective import chance
 from bench.methods.rpo_options import RpoOptions
 from bench.methods.rpo_pairs import Pair, Pairs, judged
 from bench.methods.rpo_prompts import named
 from bench.methods.rpo_reward import Reward
 from bench.methods.rpo_selection import Selection
+from bench.methods.text_to_image import TextToImage
 from bench.store import ImageStore, write_atomically
 
 

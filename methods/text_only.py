@@ -6,14 +6,13 @@ An anchor like those of ``bench.methods.anchors``, but drawn by a network.
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import torch
 from PIL.Image import Image
 
 from bench.api import Question, Scope, Workspace
 from bench.errors import UserError
-from bench.methods.backbones.backbone import OFF, Backbone, Condition
-from bench.methods.sampling import to_images
+from bench.methods.backbones.backbone import OFF, Backbone
 from bench.methods.sft_base import GuidedOptions
+from bench.methods.text_to_image import TextToImage
 
 
 class TextOnly:
@@ -31,18 +30,15 @@ class TextOnly:
                 f"The backbone {backbone.spec.name} draws nothing from text alone here; choose "
                 "--backbone flux-dev or mini for 'text-only'."
             )
-        self.backbone = backbone
-        self.steps = options.steps or backbone.spec.steps
-        self.guidance = options.guidance or backbone.spec.guidance or 1.0
-        self.guide = options.guide
+        steps = options.steps or backbone.spec.steps
+        guidance = options.guidance or backbone.spec.guidance or 1.0
+        self.model = TextToImage(backbone, steps, guidance, options.guide)
         self.inputs: dict[str, str] = {}
 
     def train(self, workspace: Workspace) -> None:
         """There is nothing to train."""
 
     def generate(self, questions: Sequence[Question]) -> list[Image]:
-        backbone, cases = self.backbone, [question.case for question in questions]
-        condition = Condition(backbone.encode_prompts([case.prompt for case in cases]), None)
-        noise = backbone.noise([torch.Generator().manual_seed(case.noise_seed) for case in cases])
-        latents = backbone.sample(condition, noise, OFF, self.steps, self.guidance, self.guide)
-        return to_images(backbone.decode(latents))
+        cases = [question.case for question in questions]
+        seeds = [case.noise_seed for case in cases]
+        return self.model.draw([case.prompt for case in cases], seeds, OFF)

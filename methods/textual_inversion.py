@@ -21,9 +21,9 @@ from bench.methods.dreambooth_card import TEXTUAL_INVERSION
 from bench.methods.dreambooth_ti import words_of
 from bench.methods.loop import Loss, Recipe, Training
 from bench.methods.objectives import Timesteps
-from bench.methods.rpo_drawing import TextToImage
 from bench.methods.rpo_prompts import tokened
 from bench.methods.sft_base import GuidedOptions
+from bench.methods.text_to_image import TextToImage
 from bench.processes import processes
 
 TEMPLATES = (

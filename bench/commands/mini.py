@@ -93,3 +93,4 @@ def count_red_cars(
     say(f"{'steps':<8}{'SFT':>8}{'SFO':>8}")
     for step, sft, sfo in zip(found["steps"], found["sft"], found["sfo"], strict=True):
         say(f"{step:<8}{sft:>8.0%}{sfo:>8.0%}")
+    say(f"cars before, after SFT and after SFO: {out / 'red-cars.png'}")

@@ -4,7 +4,6 @@ from functools import partial
 
 from bench.methods.backbones import flux_hub
 from bench.methods.backbones.flux_hub import Release
-from bench.methods.backbones.flux_hub import digest_of as digest_of
 
 DEV = Release("flux-dev", steps=28, guidance=3.5, max_text=512)
 load = partial(flux_hub.load, DEV)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench import weights
 from bench.identity import identity
 from bench.methods.backbones.backbone import BackboneSpec
-from bench.methods.backbones.flux_dev import digest_of
+from bench.methods.backbones.flux_hub import digest_of
 from bench.methods.backbones.pipelines import (
     PipelineBackbone,
     opened,

@@ -12,7 +12,7 @@ from transformers import CLIPVisionModelWithProjection
 from bench import weights
 from bench.identity import identity
 from bench.methods.backbones.backbone import BackboneSpec
-from bench.methods.backbones.flux_dev import digest_of
+from bench.methods.backbones.flux_hub import digest_of
 from bench.methods.backbones.pipelines import (
     PipelineBackbone,
     opened,
@@ -30,7 +30,7 @@ def load(resolution: int = 512) -> PipelineBackbone:
     UserError when one of the three (backbone, adapter, image encoder) is not here or not whole.
     """
     adapter = weights.find(NAME)
-    pipeline = pipeline_of(FluxPipeline, BASE, image_encoder=opened(ENCODER, _image_encoder))
+    pipeline = pipeline_of(FluxPipeline, BASE, image_encoder=opened(ENCODER, clip_image_encoder))
     opened(
         NAME,
         lambda file: pipeline.load_ip_adapter(
@@ -53,7 +53,8 @@ def load(resolution: int = 512) -> PipelineBackbone:
     return PipelineBackbone(spec, placed(pipeline))
 
 
-def _image_encoder(folder: Path) -> Any:
+def clip_image_encoder(folder: Path) -> Any:
+    """CLIP's image tower with its projection. ValueError when a weight is missing."""
     encoder, report = CLIPVisionModelWithProjection.from_pretrained(
         folder,
         dtype=precision(),

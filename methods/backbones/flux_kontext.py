@@ -8,7 +8,7 @@ from diffusers import FluxKontextPipeline
 
 from bench import weights
 from bench.methods.backbones.backbone import BackboneSpec
-from bench.methods.backbones.flux_dev import digest_of
+from bench.methods.backbones.flux_hub import digest_of
 from bench.methods.backbones.pipelines import PipelineBackbone, pipeline_of, placed
 
 NAME = "flux-kontext"

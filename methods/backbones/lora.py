@@ -46,10 +46,10 @@ def add_adapter(
     config = LoraConfig(
         r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=TARGETS
     )
-    with torch.random.fork_rng(devices=[]), _beside_others():
+    with torch.random.fork_rng(devices=[]), beside_others():
         torch.manual_seed(seed)
         transformer.add_adapter(config, adapter_name=name)
-    _keep_in(precision, transformer, name)
+    keep_in(precision, transformer, name)
     freeze(transformer)
 
 
@@ -62,7 +62,8 @@ def adapter_parameters(transformer: FluxTransformer2DModel, name: str) -> dict[s
     }
 
 
-def _keep_in(precision: Precision, transformer: FluxTransformer2DModel, name: str) -> None:
+def keep_in(precision: Precision, transformer: FluxTransformer2DModel, name: str) -> None:
+    """Hold an adapter's weights in this precision, whatever the network's own is."""
     for parameter in adapter_parameters(transformer, name).values():
         parameter.data = parameter.data.to(DTYPES[precision])
 
@@ -96,7 +97,7 @@ def load_adapter(
     """
     tensors, config = _read(path)
     _check(transformer, path, tensors)
-    with _beside_others():
+    with beside_others():
         try:
             transformer.load_lora_adapter(tensors, adapter_name=name, metadata=config)
         except (TypeError, RuntimeError) as error:
@@ -104,12 +105,12 @@ def load_adapter(
             raise UserError(
                 f"{path} holds other weights than its header states ({reason}); save it anew."
             ) from error
-    _keep_in(precision, transformer, name)
+    keep_in(precision, transformer, name)
     freeze(transformer)
 
 
 @contextmanager
-def _beside_others() -> Iterator[None]:
+def beside_others() -> Iterator[None]:
     """PEFT warns of a second adapter; here that is the rule."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Already found a `peft_config`")
@@ -118,7 +119,7 @@ def _beside_others() -> Iterator[None]:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
     """Weights by the names that diffusers gives them, and their PEFT configuration if stated."""
-    with _opened(path) as file:
+    with opened(path) as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         config = json.loads((file.metadata() or {}).get(METADATA, "null"))
     try:
@@ -166,15 +167,10 @@ def _check(transformer: FluxTransformer2DModel, path: Path, tensors: dict[str, T
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
     """A safetensors file. UserError when it cannot be read."""
     try:
         with safe_open(path, "pt") as file:
             yield file
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"Cannot read the adapter {path} ({error}); check the path.") from error
-
-
-def _shapes(path: Path) -> dict[str, list[int]]:
-    with _opened(path) as file:
-        return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118

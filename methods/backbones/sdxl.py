@@ -24,7 +24,7 @@ from bench.methods.backbones.backbone import (
     Weights,
 )
 from bench.methods.backbones.clip_words import clip_words
-from bench.methods.backbones.flux_ip_adapter import _image_encoder
+from bench.methods.backbones.flux_ip_adapter import clip_image_encoder
 from bench.methods.backbones.pipelines import digest_of, opened, pipeline_of, placed
 from bench.methods.backbones.switches import Acting
 from bench.methods.backbones.unet import KlCodec, Parts, UnetBackbone
@@ -152,7 +152,7 @@ def _load(name: str, prompt: ImagePrompt, resolution: int) -> SdxlBackbone:
     pipeline = pipeline_of(
         StableDiffusionXLPipeline,
         "sdxl",
-        image_encoder=opened(prompt.encoder, _image_encoder),
+        image_encoder=opened(prompt.encoder, clip_image_encoder),
         use_safetensors=True,
         add_watermarker=False,
     )

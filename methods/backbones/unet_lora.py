@@ -58,10 +58,10 @@ def add_adapter(
     config = LoraConfig(
         r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=target
     )
-    with torch.random.fork_rng(devices=[]), lora._beside_others():
+    with torch.random.fork_rng(devices=[]), lora.beside_others():
         torch.manual_seed(seed)
         unet.add_adapter(config, adapter_name=name)
-    lora._keep_in(precision, unet, name)
+    lora.keep_in(precision, unet, name)
     lora.freeze(unet)
 
 
@@ -91,7 +91,7 @@ def load_adapter(
     than those of ``tokens``.
     """
     _check(unet, path, tokens, layers)
-    with lora._beside_others():
+    with lora.beside_others():
         unet.load_lora_adapter(
             path.parent,
             weight_name=path.name,
@@ -99,7 +99,7 @@ def load_adapter(
             adapter_name=name,
             local_files_only=True,
         )
-    lora._keep_in(precision, unet, name)
+    lora.keep_in(precision, unet, name)
     lora.freeze(unet)
 
 
@@ -113,7 +113,8 @@ def _require(unet: Any, tokens: Tokens, layers: Layers) -> None:
 
 
 def _check(unet: Any, path: Path, tokens: Tokens, layers: Layers) -> None:
-    shapes = lora._shapes(path)
+    with lora.opened(path) as file:
+        shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
     if not any(".lora_A." in key for key in shapes):
         raise UserError(
             f"{path} holds no LoRA in diffusers' form for this network; give another file."

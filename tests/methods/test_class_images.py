@@ -8,7 +8,7 @@ import pytest
 from bench.api import Workspace
 from bench.errors import UserError
 from bench.methods.class_images import class_images
-from bench.methods.rpo_drawing import TextToImage
+from bench.methods.text_to_image import TextToImage
 from tests.methods.tiny_trainings import fresh
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from bench.methods.backbones.mini import load
 from bench.mini.training.red_cars import (
@@ -64,3 +65,5 @@ def test_both_curves_start_from_the_same_model(tmp_path: Path) -> None:
     assert found["steps"] == [0, 2, 4]
     assert found["sft"][0] == found["sfo"][0]
     assert (tmp_path / "red-cars.json").is_file()
+    with Image.open(tmp_path / "red-cars.png") as sheet:
+        assert sheet.size == (2 * 66, 3 * 66)

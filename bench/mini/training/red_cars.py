@@ -24,7 +24,7 @@ from bench.methods.backbones.mini import load
 from bench.methods.comparative import Comparison, FlowMatching
 from bench.methods.examples import Batch
 from bench.methods.loop import Recipe, Training
-from bench.methods.sampling import to_tensor
+from bench.methods.sampling import to_images, to_tensor
 from bench.mini.grammar import sample_scene
 from bench.mini.training.log import logger
 from bench.mini.world import PALETTE, generator, render_scene, sample_identity, sample_pose
@@ -37,6 +37,7 @@ ADAPTER = "red"
 STREAM = 6
 """Stream of these cars' scenes, apart from all others."""
 SEED = 0
+SHOWN, GAP = 12, 2
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Curve:
-    """The share of red cars among the samples after so many steps."""
+    """The share of red cars among the samples after so many steps, and the first of the samples.
+
+    ``shown``: those of before and of after the training.
+    """
 
     steps: tuple[int, ...]
     red: tuple[float, ...]
+    shown: tuple[list[Image.Image], list[Image.Image]]
 
 
 def cars(count: int, red: bool, split: Literal["train", "validation"] = "train") -> Tensor:
@@ -120,7 +125,10 @@ def _labelled(count: int, split: Literal["train", "validation"]) -> tuple[Tensor
 
 
 def compare(out: Path, settings: Settings, progress: Progress = silent) -> dict[str, Any]:
-    """Both trainings on the shipped backbone: the steps, and the share of red cars after each."""
+    """Both trainings on the shipped backbone: the steps, and the share of red cars after each.
+
+    Writes them, and a sheet of cars from before, after SFT and after SFO, to ``out``.
+    """
     classifier, accuracy = train_classifier(settings)
     curves = {}
     for mode in MODES:
@@ -129,6 +137,8 @@ def compare(out: Path, settings: Settings, progress: Progress = silent) -> dict[
     found = {"accuracy": accuracy, "steps": list(curves["sft"].steps)}
     found |= {mode: list(curve.red) for mode, curve in curves.items()}
     write_atomically(out / "red-cars.json", json.dumps(found, indent=2) + "\n")
+    before, after = curves["sft"].shown
+    _sheet([before, after, curves["sfo"].shown[1]]).save(out / "red-cars.png")
     return found
 
 
@@ -147,7 +157,9 @@ def run(
     objective = _objective(mode, settings)
     condition = Condition(backbone.encode_prompts([PROMPT]), None).repeated(settings.batch)
     backbone.add_adapter(ADAPTER, settings.rank, SEED, "image")
-    steps, red = [0], [_share_of_red(backbone, classifier, settings)]
+    drawn = _samples(backbone, settings)
+    before = to_images(drawn[:SHOWN])
+    steps, red = [0], [_share_of_red(drawn, classifier)]
 
     def loss(index: int, draws: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
         chosen = torch.randint(settings.cars, (settings.batch,), generator=draws)
@@ -159,9 +171,10 @@ def run(
         parameters = backbone.adapter_parameters(ADAPTER)
         Training(parameters, recipe, folder / mode, SEED).run(loss, log, progress, f"red {mode}")
         steps.append(until)
-        red.append(_share_of_red(backbone, classifier, settings))
+        drawn = _samples(backbone, settings)
+        red.append(_share_of_red(drawn, classifier))
         log({"event": "red cars", "mode": mode, "step": until, "red": red[-1]})
-    return Curve(tuple(steps), tuple(red))
+    return Curve(tuple(steps), tuple(red), (before, to_images(drawn[:SHOWN])))
 
 
 def _objective(mode: Mode, settings: Settings) -> FlowMatching | Comparison:
@@ -176,10 +189,26 @@ def _encoded(backbone: Backbone, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _share_of_red(backbone: Backbone, classifier: ColourClassifier, settings: Settings) -> float:
-    """Of samples with the same seeds at every step."""
+def _samples(backbone: Backbone, settings: Settings) -> Tensor:
+    """Images (N, 3, H, W) in [0, 1], with the same seeds at every step."""
     condition = Condition(backbone.encode_prompts([PROMPT]), None).repeated(settings.samples)
-    seeds: Sequence[int] = range(settings.samples)
-    noise = backbone.noise([torch.Generator().manual_seed(seed_of("red", s)) for s in seeds])
+    seeds = [seed_of("red", number) for number in range(settings.samples)]
+    noise = backbone.noise([torch.Generator().manual_seed(seed) for seed in seeds])
     drawn = backbone.sample(condition, noise, {ADAPTER: 1.0}, settings.sampling_steps, 1.0)
-    return float(np.mean((classifier(backbone.decode(drawn)) > 0).numpy()))
+    return backbone.decode(drawn)
+
+
+@torch.no_grad()
+def _share_of_red(images: Tensor, classifier: ColourClassifier) -> float:
+    return float(np.mean((classifier(images) > 0).numpy()))
+
+
+def _sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    """The images side by side, a row each, twice their size."""
+    side = 2 * rows[0][0].width
+    sheet = Image.new("RGB", (len(rows[0]) * (side + GAP), len(rows) * (side + GAP)), "white")
+    for y, row in enumerate(rows):
+        for x, image in enumerate(row):
+            large = image.resize((side, side), Image.Resampling.NEAREST)
+            sheet.paste(large, (x * (side + GAP), y * (side + GAP)))
+    return sheet

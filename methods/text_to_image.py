@@ -1,4 +1,4 @@
-"""Text-to-image under an adapter: what RPO samples, validates and answers with."""
+"""Drawing from text alone, under adapters or none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
