@@ -1,5 +1,6 @@
 """The toy experiment: cars of one colour or of others, a classifier, two short trainings."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +59,14 @@ def test_a_killed_training_ends_as_an_undisturbed_one(
     whole = at("whole", TINY)
     at("killed", replace(TINY, iterations=2))
     assert at("killed", TINY) == whole
+
+
+def test_a_finished_curve_comes_out_as_it_was_counted(tmp_path: Path) -> None:
+    compare(tmp_path, TINY)
+    counts = json.loads((tmp_path / "sft" / "counts.json").read_text())
+    counts["2"] = 0.125
+    (tmp_path / "sft" / "counts.json").write_text(json.dumps(counts))
+    assert compare(tmp_path, TINY)["sft"][1] == 0.125
 
 
 def test_both_curves_start_from_the_same_model(tmp_path: Path) -> None:

@@ -159,7 +159,8 @@ def run(
     backbone.add_adapter(ADAPTER, settings.rank, SEED, "image")
     drawn = _samples(backbone, settings)
     before = to_images(drawn[:SHOWN])
-    steps, red = [0], [_share_of_red(drawn, classifier)]
+    counts = folder / mode / "counts.json"
+    red = {0: _share_of_red(drawn, classifier), **_counted(counts)}
 
     def loss(index: int, draws: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
         chosen = torch.randint(settings.cars, (settings.batch,), generator=draws)
@@ -170,11 +171,20 @@ def run(
         recipe = Recipe(steps=until, lr=settings.lr, clip=0.5)
         parameters = backbone.adapter_parameters(ADAPTER)
         Training(parameters, recipe, folder / mode, SEED).run(loss, log, progress, f"red {mode}")
-        steps.append(until)
+        if until in red and until < settings.iterations:
+            continue  # the weights of a training that went on are no longer those of this step
         drawn = _samples(backbone, settings)
-        red.append(_share_of_red(drawn, classifier))
-        log({"event": "red cars", "mode": mode, "step": until, "red": red[-1]})
-    return Curve(tuple(steps), tuple(red), (before, to_images(drawn[:SHOWN])))
+        red[until] = _share_of_red(drawn, classifier)
+        write_atomically(counts, json.dumps(red) + "\n")
+        log({"event": "red cars", "mode": mode, "step": until, "red": red[until]})
+    return Curve(tuple(red), tuple(red.values()), (before, to_images(drawn[:SHOWN])))
+
+
+def _counted(file: Path) -> dict[int, float]:
+    """What an earlier, unfinished, run has counted."""
+    if not file.is_file():
+        return {}
+    return {int(step): share for step, share in json.loads(file.read_text("utf-8")).items()}
 
 
 def _objective(mode: Mode, settings: Settings) -> FlowMatching | Comparison:
