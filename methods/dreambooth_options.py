@@ -45,6 +45,7 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     "sdxl-ip-adapter-plus": LATER,
     "sdxl-turbo": LATER,
     "sana": LATER,
+    "sana-512": LATER,
     "mini": {
         "rank": 16,
         "iterations": 60,
