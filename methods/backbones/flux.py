@@ -1,6 +1,6 @@
 """The FLUX family: one backbone class for its releases and for mini, made of exchangeable parts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,11 +20,11 @@ from bench.methods.backbones.backbone import (
     Generators,
     Precision,
     Rule,
-    Text,
     Tokens,
     Weights,
 )
 from bench.methods.backbones.conditioned import Branch, Kept, remember, velocity
+from bench.methods.backbones.encoders import EncodePrompts, Encoders
 from bench.methods.backbones.strides import flow_stride
 from bench.methods.guidance import UNGUIDED
 from bench.methods.objectives import noised
@@ -91,61 +91,33 @@ def position_ids(side: int, shift: int = 0) -> Tensor:
     return ids.reshape(-1, 3)
 
 
-class FluxBackbone:
+class FluxBackbone(Encoders):
     """A transformer, a prompt encoder, a codec and a schedule; objectives know nothing more.
 
-    ``encoders``: the networks that the prompt encoder and the codec run on. ``conditioning`` may be
-    set at any time.
+    ``conditioning`` may be set at any time.
     """
 
     def __init__(
         self,
         spec: BackboneSpec,
         transformer: FluxTransformer2DModel,
-        encode_prompts: Callable[[list[str]], Text],
+        encode_prompts: EncodePrompts,
         codec: Codec,
         schedule: dict[str, Any],
         encoders: Sequence[nn.Module] = (),
     ) -> None:
+        super().__init__(transformer, encode_prompts, codec, encoders)
         self.spec, self.transformer, self.codec = spec, transformer.eval(), codec
-        self._encode_prompts, self._schedule = encode_prompts, schedule
-        self._encoders, self.conditioning = encoders, Conditioning()
+        self._schedule, self.conditioning = schedule, Conditioning()
         self._everywhere: set[str] = set()
         lora.freeze(transformer)
         self._side = spec.resolution // (codec.factor * codec.patch)
-
-    @property
-    def device(self) -> torch.device:
-        return self.transformer.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.transformer.dtype
-
-    def encoders_to(self, device: str) -> None:
-        """Move what encodes and decodes to a device; it works on any, only slower."""
-        for encoder in self._encoders:
-            encoder.to(device)
-
-    @torch.no_grad()
-    def encode_prompts(self, prompts: list[str]) -> Text:
-        text = self._encode_prompts(prompts)
-        return Text(text.tokens.to(self.device), text.pooled.to(self.device))
-
-    @torch.no_grad()
-    def moments(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] to what ``latents`` draws from, (B, M, h, w)."""
-        return self.codec.moments(images)
 
     @torch.no_grad()
     def latents(self, moments: Tensor, generators: Generators) -> Tensor:
         """Tokens (B, N, C) drawn from moments; one generator per image."""
         latents = self.codec.sample(moments.to(self.device), generators)
         return pack(latents, self.codec.patch).to(self.dtype)
-
-    def encode_images(self, images: Tensor, generators: Generators) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] to tokens (B, N, C); one generator per image."""
-        return self.latents(self.moments(images), generators)
 
     def encode_references(self, images: Tensor, generators: Generators) -> Tensor:
         """References are seen as images are."""

@@ -1,6 +1,6 @@
 """Stable Diffusion's UNets: noise or v prediction at integer timesteps, diffusers' samplers."""
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -26,6 +26,7 @@ from bench.methods.backbones.backbone import (
     Weights,
 )
 from bench.methods.backbones.decoding import Decoding
+from bench.methods.backbones.encoders import EncodePrompts, Encoders
 from bench.methods.backbones.strides import strides
 from bench.methods.backbones.switches import Acting, Switches
 from bench.methods.backbones.words import Words
@@ -79,7 +80,7 @@ class Parts:
     """
 
     unet: UNet2DConditionModel
-    encode_prompts: Callable[[list[str]], Text]
+    encode_prompts: EncodePrompts
     null: Text
     codec: Codec
     scheduler: SchedulerMixin
@@ -87,7 +88,7 @@ class Parts:
     words: Words | None = None
 
 
-class UnetBackbone:
+class UnetBackbone(Encoders):
     """Any of the family; its members add what else their network is told.
 
     Without an image prompt, as here, there are no references: text is all that it is told.
@@ -100,44 +101,17 @@ class UnetBackbone:
     """What adapters act on, and how their files name it."""
 
     def __init__(self, spec: BackboneSpec, parts: Parts) -> None:
+        super().__init__(parts.unet, parts.encode_prompts, parts.codec, parts.encoders)
         self.spec, self.unet, self.codec = spec, parts.unet.eval(), parts.codec
-        self._encode_prompts, self._null = parts.encode_prompts, parts.null
-        self._scheduler, self._encoders = parts.scheduler, parts.encoders
+        self._null, self._scheduler = parts.null, parts.scheduler
         self.words = parts.words
         self._noising = DDPMScheduler.from_config(parts.scheduler.config)
         lora.freeze(parts.unet)
         self._switches = Switches(parts.unet)
 
-    @property
-    def device(self) -> torch.device:
-        return self.unet.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.unet.dtype
-
-    def encoders_to(self, device: str) -> None:
-        """Move what encodes and decodes to a device; it works on any, only slower."""
-        for encoder in self._encoders:
-            encoder.to(device)
-
-    @torch.no_grad()
-    def encode_prompts(self, prompts: list[str]) -> Text:
-        text = self._encode_prompts(prompts)
-        return Text(text.tokens.to(self.device), text.pooled.to(self.device))
-
-    @torch.no_grad()
-    def moments(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] to what ``latents`` draws from, (B, 2 C, h, w)."""
-        return self.codec.moments(images)
-
     def latents(self, moments: Tensor, generators: Generators) -> Tensor:
         """Latents (B, C, h, w) drawn from moments; one generator per image."""
         return self.codec.sample(moments.to(self.device), generators)
-
-    def encode_images(self, images: Tensor, generators: Generators) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] to latents (B, C, h, w); one generator per image."""
-        return self.latents(self.moments(images), generators)
 
     def encode_references(self, images: Tensor, generators: Generators) -> Tensor:
         """UserError: what has no image prompt sees none."""
