@@ -4,6 +4,7 @@ A measured method belongs between them. Which photograph answers a case follows 
 noise seed, and photographs keep their size.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -24,7 +25,7 @@ class NoOptions(Frozen):
     """There is nothing to choose."""
 
 
-class Anchor:
+class Anchor(ABC):
     """What anchors have in common: nothing is trained and no backbone is loaded."""
 
     name: str
@@ -43,9 +44,9 @@ class Anchor:
     def generate(self, questions: Sequence[Question]) -> list[Image.Image]:
         return [self.answer(question) for question in questions]
 
+    @abstractmethod
     def answer(self, question: Question) -> Image.Image:
         """One RGB image."""
-        raise NotImplementedError
 
 
 class CopyReference(Anchor):
@@ -72,9 +73,9 @@ class FromSuite(Anchor):
         choices = self.choices(case)
         return choices[case.noise_seed % len(choices)]
 
+    @abstractmethod
     def choices(self, case: Case) -> list[Photograph]:
         """The photographs that may answer a case, at least one. UserError where there is none."""
-        raise NotImplementedError
 
     def gallery(self, case: Case) -> Gallery:
         if case.suite not in self._galleries:

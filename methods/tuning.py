@@ -3,6 +3,7 @@
 They differ in where examples come from (``source`` and ``chosen``) and in the objective alone.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar, Literal
@@ -200,7 +201,7 @@ class Tuned:
         )
 
 
-class Compared(Tuned):
+class Compared(Tuned, ABC):
     """A method that prefers one image of a pair to the other. A subclass names the source."""
 
     Options: ClassVar[Any] = PairOptions
@@ -209,9 +210,9 @@ class Compared(Tuned):
     def draws(cls, options: Any) -> int:
         return cls.source(SimpleNamespace(options=options)).draws  # type: ignore[arg-type]
 
+    @abstractmethod
     def source(self) -> PairSource:
         """It follows from the options alone."""
-        raise NotImplementedError
 
     def chosen(self, pairs: PairFolder, workspace: Workspace) -> list[Example]:
         """The triplet's target over its candidate."""

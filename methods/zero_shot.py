@@ -3,6 +3,7 @@
 An image therefore depends on nothing that is drawn beside it.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ class SizedOptions(SamplingOptions):
     )
 
 
-class ZeroShot:
+class ZeroShot(ABC):
     """A method that draws with the one backbone made for it. UserError for any other."""
 
     name: str
@@ -54,6 +55,6 @@ class ZeroShot:
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         return [self.answer(question) for question in questions]
 
+    @abstractmethod
     def answer(self, question: Question) -> Image:
         """One RGB image."""
-        raise NotImplementedError

@@ -1,5 +1,6 @@
 """Metrics of two sets: what FID, KID and CMMD share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -19,7 +20,7 @@ Between = Callable[[Mask, Mask], float]
 """The number for the rows of either set that count."""
 
 
-class SetDistance:
+class SetDistance(ABC):
     """A distance between the features of generated and of real images, in float64."""
 
     name: str
@@ -35,9 +36,9 @@ class SetDistance:
     def __init__(self, encoder: Encoder | None = None) -> None:
         self._encoder = encoder
 
+    @abstractmethod
     def between(self, generated: Floats, real: Floats) -> Between:
         """What all subsets of two sets share, computed once."""
-        raise NotImplementedError
 
     def score(self, generated: "Embeddings", real: "Embeddings") -> float:
         """The number for (N, D) against (M, D).

@@ -1,5 +1,6 @@
 """What stands before every network: prompts and images become tensors on its device."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ class Moments(Protocol):
     def moments(self, images: Tensor) -> Tensor: ...
 
 
-class Encoders:
+class Encoders(ABC):
     """A prompt encoder and a codec, which may be put aside; families say how latents are laid out.
 
     ``encoders``: the networks that both run on.
@@ -56,9 +57,9 @@ class Encoders:
         """Images (B, 3, H, W) in [0, 1] to what ``latents`` draws from, (B, M, h, w)."""
         return self._images.moments(images)
 
+    @abstractmethod
     def latents(self, moments: Tensor, generators: Generators) -> Tensor:
         """Latents drawn from moments; one generator per image."""
-        raise NotImplementedError
 
     def encode_images(self, images: Tensor, generators: Generators) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] to latents; one generator per image."""

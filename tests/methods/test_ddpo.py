@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
-from bench.api import Case, Question, Workspace
+from bench.api import Question
 from bench.errors import UserError
 from bench.identity import file_digest
 from bench.methods import ddpo as module
@@ -23,6 +22,7 @@ from bench.methods.backbones.mini import MiniNetworks, assemble
 from bench.methods.ddpo import Ddpo, DdpoOptions
 from bench.methods.rollouts import Plan, Policy, Rounds, noise_levels, picked
 from bench.methods.sfo import Sfo, SfoOptions
+from tests.methods.tiny_trainings import Events
 
 TINY: Mapping[str, Any] = {
     "steps": 2,
@@ -42,34 +42,12 @@ TINY: Mapping[str, Any] = {
     "reward_batch": 1,
     "reward_micro_batch": 1,
 }
-Events = tuple[Workspace, list[Mapping[str, Any]]]
 
 
 def fresh() -> FluxBackbone:
     """The same random mini backbone, as a new process would load it."""
     torch.manual_seed(0)
     return assemble(MiniNetworks().eval(), "test", None)
-
-
-@pytest.fixture
-def question() -> Question:
-    case = Case(
-        suite="mini@1",
-        subject="mug-01",
-        prompt_index=0,
-        prompt="a mug on the beach",
-        name="mug",
-        reference="00.png",
-        seed=0,
-    )
-    return Question(case, Image.new("RGB", (40, 32), (180, 60, 30)))
-
-
-@pytest.fixture
-def events(workspace: Workspace) -> Events:
-    """A workspace and what is logged to it."""
-    log: list[Mapping[str, Any]] = []
-    return replace(workspace, log=log.append), log
 
 
 # --- a round --------------------------------------------------------------------------------------
