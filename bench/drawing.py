@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, cast
 
-from bench.api import Case, Material, Method, Progress, Question, SubjectMethod, Workspace
+from bench.api import Case, Material, Method, Progress, SubjectMethod, Workspace
 from bench.gallery import Gallery
 from bench.plan import Plan
+from bench.questions import Questions
 from bench.store import ImageStore
+from bench.trainings import Trainings
 
-OPENED = 8
-"""Reference images kept open while images are drawn, subject after subject."""
 Stage = Callable[[str], AbstractContextManager[None]]
 """Measures how long the stage of this name takes; stages of one name add up."""
 
@@ -35,16 +34,25 @@ class Easel:
 
 
 def train_and_draw(
-    plan: Plan, method: Method, batch: int, store: ImageStore, workspace: Workspace, stage: Stage
+    plan: Plan,
+    method: Method,
+    batch: int,
+    store: ImageStore,
+    workspace: Workspace,
+    stage: Stage,
+    trainings: Trainings | None = None,
 ) -> None:
-    """Make whatever images of a plan are missing, and train only where some are."""
+    """Make whatever images of a plan are missing, and train only where some are.
+
+    A subject's training is taken from ``trainings`` where it is kept, and kept there otherwise.
+    """
     if has_all(store, plan.cases):
         return
     easel = Easel(method, batch, store, Gallery(plan.suite))
     with stage("train"):
         method.train(workspace)
     if method.scope == "subject":
-        _each_subject(plan, easel, workspace, stage)
+        _each_subject(plan, easel, workspace, stage, trainings)
         return
     with stage("generate"):
         _draw(easel, plan.cases, _from(0, len(plan.cases), workspace.progress))
@@ -54,7 +62,9 @@ def has_all(store: ImageStore, cases: Sequence[Case]) -> bool:
     return store.has_all([case.file for case in cases])
 
 
-def _each_subject(plan: Plan, easel: Easel, workspace: Workspace, stage: Stage) -> None:
+def _each_subject(
+    plan: Plan, easel: Easel, workspace: Workspace, stage: Stage, trainings: Trainings | None
+) -> None:
     """A finished subject is neither trained nor drawn again."""
     method, done = cast(SubjectMethod, easel.method), 0
     for place, directory in enumerate(plan.subjects, start=1):
@@ -62,19 +72,22 @@ def _each_subject(plan: Plan, easel: Easel, workspace: Workspace, stage: Stage) 
         if not has_all(easel.store, cases):
             own = _own(workspace, directory, f"{directory} {place}/{len(plan.subjects)}")
             with stage("train"):
+                if trainings:
+                    trainings.borrow(cases[0], own.folder)
                 method.train_subject(_material(plan, easel.gallery, cases[0]), own)
+                if trainings:
+                    trainings.keep(cases[0], own.folder)
             with stage("generate"):
                 _draw(easel, cases, _from(done, len(plan.cases), workspace.progress))
         done += len(cases)
 
 
 def _draw(easel: Easel, cases: Sequence[Case], progress: Progress) -> None:
-    opened = lru_cache(OPENED)(lambda subject, file: easel.gallery(subject)[file].open())
+    asked = Questions(easel.gallery)
     for start in range(0, len(cases), easel.batch):
         group = cases[start : start + easel.batch]
         if not has_all(easel.store, group):
-            questions = [Question(case, opened(case.subject, case.reference)) for case in group]
-            images = easel.method.generate(questions)
+            images = easel.method.generate([asked(case) for case in group])
             files = [case.file for case in group]
             easel.store.put_all(dict(zip(files, images, strict=True)))
         progress("generate", start + len(group), len(cases))

@@ -33,7 +33,7 @@ from bench.made import MANIFEST
 from bench.paths import home
 from bench.plan import NO_BACKBONE, Plan, Specification, specify
 from bench.processes import processes
-from bench.references import open_reference
+from bench.questions import Questions
 from bench.results import (
     RESULT_FILE,
     ROWS_FILE,
@@ -46,6 +46,7 @@ from bench.results import (
 from bench.score import aggregates, score
 from bench.sitting import Counterparts, Shown, Sitting, not_shown
 from bench.store import ImageStore, exclusive, write_atomically
+from bench.trainings import Trainings
 
 STAGES = ("train", "generate", "score")
 
@@ -134,7 +135,8 @@ def execute(
             return folder.folder, read_measured(folder.folder).result
         workspace = Workspace(folder.folder / "checkpoints", home() / "cache", folder.log, progress)
         batch = backbone.spec.batch
-        train_and_draw(plan, method, batch, folder.images, workspace, folder.stage)
+        trainings = _trainings(plan, ready.specification)
+        train_and_draw(plan, method, batch, folder.images, workspace, folder.stage, trainings)
         environment = Environment.here(str(backbone.device), str(backbone.dtype).split(".")[-1])
         mini = backbone.spec.mini or plan.protocol.mini_weights
         shown = getattr(method, "shown", not_shown)
@@ -159,7 +161,7 @@ def assist(plan: Plan, out: Path | None, vanilla: Path | None = None) -> None:
 
 
 def _make_ready(plan: Plan, out: Path | None, progress: Progress, vanilla: Path | None) -> _Ready:
-    open_reference(plan.suite, plan.suite.subjects[0], plan.cases[0].reference)
+    Questions(Gallery(plan.suite))(plan.cases[0])
     counterparts = find_counterparts(
         plan.suite, plan.protocol, plan.cases, vanilla, plan.backbone, progress
     )
@@ -179,6 +181,13 @@ def _make_ready(plan: Plan, out: Path | None, progress: Progress, vanilla: Path 
     specification = specify(plan, method, backbone.spec.digest, digests, brought)
     folder = RunFolder(out or default_folder(plan, specification))
     return _Ready(backbone, method, specification, counterparts, folder)
+
+
+def _trainings(plan: Plan, specification: Specification) -> Trainings:
+    """Where the trainings of subjects are shared with other runs."""
+    options = registry.load("method", plan.method).Options
+    drawing: frozenset[str] = getattr(options, "drawing", frozenset())
+    return Trainings(home() / "cache" / "trainings", specification, drawing)
 
 
 def _unheard(event: Mapping[str, Any]) -> None:

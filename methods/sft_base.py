@@ -49,6 +49,8 @@ class GuidedOptions(SamplingOptions):
     """How images are drawn by a backbone that can be asked several times at every step."""
 
     later = frozenset({"rule"})
+    drawing: ClassVar[frozenset[str]] = frozenset({"rule"})
+    """What no training depends on."""
 
     rule: str = Field(
         OWN_GUIDANCE,
