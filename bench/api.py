@@ -106,10 +106,20 @@ class Case(Later):
 
 @dataclass(frozen=True)
 class Question:
-    """A case with its reference photograph opened, as a method receives it."""
+    """A case with the images that belong to it opened, RGB, as a method receives it."""
 
     case: Case
-    reference: Image
+    photograph: Image | None
+    """The one that the protocol gives as input; None where the suite has none."""
+    source: Image | None = None
+    """The image to be edited; None where the suite asks for none."""
+
+    @property
+    def reference(self) -> Image:
+        """The photograph that is given. ValueError where there is none."""
+        if self.photograph is None:
+            raise ValueError(f"{self.case.file} comes without a photograph")
+        return self.photograph
 
 
 class Progress(Protocol):
@@ -158,7 +168,9 @@ class Method(Protocol):
     ``Factory(backbone, options)``. ``bench.methods.sfo`` is one. A class whose attribute
     ``needs_backbone`` is False draws without a backbone and need not look at what it is given for
     one. One that answers with the subject's own photographs names them, ``shown(case)``: none is
-    held against itself.
+    held against itself. One whose ``edits`` is True answers with its question's ``source``,
+    changed, and is run on suites of edits and on no others; one whose ``needs_references`` is
+    False draws from text alone, and is also run on suites without photographs.
     """
 
     name: str

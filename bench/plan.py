@@ -75,7 +75,7 @@ def make_plan(request: Request) -> Plan:
     """Resolve every name. UserError for unknown ones, with the nearest that exist."""
     registry.require("method", request.method)
     suite = load_suite(request.suite)
-    _demand_references(suite)
+    _demand_fit(suite, request.method)
     backbone = _backbone(suite, request)
     protocol, notice = _protocol(suite, request.protocol, backbone)
     seeds = _positive("--seeds", request.seeds) or protocol.seeds
@@ -139,16 +139,25 @@ def _protocol(suite: Suite, wanted: str | None, backbone: str) -> tuple[Protocol
     )
 
 
-def _demand_references(suite: Suite) -> None:
-    if suite.sources is not None:
+def _demand_fit(suite: Suite, method: str) -> None:
+    """UserError where a method cannot answer what a suite asks, or with what it is given."""
+    factory = registry.load("method", method)
+    edits = getattr(factory, "edits", False)
+    by_hand = f"'bench score --images DIR --suite {suite.name}'"
+    if suite.sources is not None and not edits:
         raise UserError(
-            f"{suite.key} asks for edits of images, and no method here makes any; score edits that "
-            f"your own code made with 'bench score --images DIR --suite {suite.name}'."
+            f"{suite.key} asks for edits of images, and '{method}' makes none; choose a method "
+            f"that does, or score edits that your own code made with {by_hand}."
         )
-    if not suite.images:
+    if suite.sources is None and edits:
         raise UserError(
-            f"{suite.key} has no photographs that a method could be given; draw its prompts with "
-            f"your own code and score them with 'bench score --images DIR --suite {suite.name}'."
+            f"'{method}' edits images, and {suite.key} has none to be edited; choose a suite of "
+            "edits, such as imagenhub-editing."
+        )
+    if not suite.images and getattr(factory, "needs_references", True):
+        raise UserError(
+            f"{suite.key} has no photographs that '{method}' could be given; choose a method that "
+            f"draws from text alone, or score images that your own code drew with {by_hand}."
         )
 
 

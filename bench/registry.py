@@ -32,6 +32,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "wrong-subject": "bench.methods.anchors:WrongSubject",
         "text-only": "bench.methods.text_only:TextOnly",
         "noise": "bench.methods.anchors:Noise",
+        "copy-source": "bench.methods.edit_anchors:CopySource",
         "kontext": "bench.methods.kontext:Kontext",
         "diptych": "bench.methods.diptych:Diptych",
         "ip-adapter": "bench.methods.ip_adapter:IpAdapter",

@@ -41,6 +41,7 @@ class External(Anchor):
     """
 
     name = "external"
+    needs_references = False
     Options = ExternalOptions
 
     def __init__(self, backbone: object, options: ExternalOptions) -> None:

@@ -21,6 +21,7 @@ class TextOnly:
     name = "text-only"
     revision = 1
     scope: Scope = "none"
+    needs_references = False
     Options: ClassVar = GuidedOptions
     overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 

@@ -73,9 +73,14 @@ def test_every_prompt_of_a_subject_has_its_own_image_to_be_edited(
     assert {case.subject: case.reference for case in cases}.keys() == suite.sources.keys()
 
 
+def test_a_method_that_edits_is_asked_all_of_it(rows: Rows, tmp_path: Path) -> None:
+    add(KEY, table(tmp_path / "eval.parquet", rows))
+    assert len(make_plan(Request(method="copy-source", suite=KEY)).cases) == 154
+
+
 def test_methods_that_make_no_edits_are_not_run_on_it(rows: Rows, tmp_path: Path) -> None:
     add(KEY, table(tmp_path / "eval.parquet", rows))
-    with pytest.raises(UserError, match="asks for edits of images, and no method here makes any"):
+    with pytest.raises(UserError, match="asks for edits of images, and 'noise' makes none"):
         make_plan(Request(method="noise", suite=KEY))
 
 
