@@ -8,6 +8,8 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from bench.methods.backbones.decoding import Decoding
+
 Weights = Mapping[str, float]
 """Adapter name to scale; an adapter that is not named is off."""
 OFF: Weights = {}
@@ -130,8 +132,15 @@ class Backbone(Protocol):
         """Images (B, 3, H, W) in [0, 1] to what ``Condition.reference`` holds."""
         ...
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents to images (B, 3, H, W) in [0, 1], on the CPU."""
+    def decode(self, latents: Tensor, gradients: bool = False) -> Tensor:
+        """Latents to images (B, 3, H, W) in [0, 1]: on the CPU, or where gradients are asked for.
+
+        Those flow to the latents, but for pixels that are clamped.
+        """
+        ...
+
+    def decode_by(self, decoding: Decoding) -> None:
+        """What decoding saves memory by, from here on."""
         ...
 
     def noise(self, generators: Generators) -> Tensor:
@@ -165,11 +174,13 @@ class Backbone(Protocol):
         steps: int,
         guidance: float,
         rule: Rule | None = None,
+        through: int = 0,
     ) -> Tensor:
         """From standard normal noise to the latents of clean images, deterministically.
 
         ``guidance`` is what the family knows by itself: a scale that the network was distilled for,
         or classifier-free. A ``rule`` comes on top of the former and in place of the latter.
+        ``through``: the last steps through which gradients flow to the adapters.
         """
         ...
 

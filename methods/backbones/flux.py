@@ -24,6 +24,7 @@ from bench.methods.backbones.backbone import (
     Weights,
 )
 from bench.methods.backbones.conditioned import Branch, Kept, remember, velocity
+from bench.methods.backbones.decoding import Decoding
 from bench.methods.backbones.encoders import EncodePrompts, Encoders
 from bench.methods.backbones.strides import flow_stride
 from bench.methods.guidance import UNGUIDED
@@ -123,10 +124,19 @@ class FluxBackbone(Encoders):
         """References are seen as images are."""
         return self.encode_images(images, generators)
 
-    @torch.no_grad()
-    def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens to images (B, 3, H, W) in [0, 1], on the CPU."""
-        return self.codec.decode(unpack(tokens, self.codec.patch)).float().cpu()
+    def decode(self, tokens: Tensor, gradients: bool = False) -> Tensor:
+        """Tokens to images (B, 3, H, W) in [0, 1]: on the CPU, or where gradients are asked for.
+
+        Those flow to the tokens, but for pixels that are clamped.
+        """
+        with torch.set_grad_enabled(gradients):
+            images = self.codec.decode(unpack(tokens, self.codec.patch)).float()
+        return images if gradients else images.cpu()
+
+    def decode_by(self, decoding: Decoding) -> None:
+        """What the autoencoder saves memory by, from here on; pixels as latents need none."""
+        if vae := getattr(self.codec, "vae", None):
+            decoding.apply(vae)
 
     def noise(self, generators: Generators) -> Tensor:
         """Standard normal tokens, each image's from its own (CPU) generator."""
@@ -213,7 +223,6 @@ class FluxBackbone(Encoders):
         )
         return scheduler
 
-    @torch.no_grad()
     def sample(
         self,
         condition: Condition,
@@ -222,23 +231,29 @@ class FluxBackbone(Encoders):
         steps: int,
         guidance: float,
         rule: Rule | None = None,
+        through: int = 0,
     ) -> Tensor:
-        """Integrate the velocity from noise to tokens (B, N, C) in Euler steps."""
+        """Integrate the velocity from noise to tokens (B, N, C) in Euler steps.
+
+        Gradients flow through the last ``through`` of them.
+        """
         scheduler, x, rule = self.schedule(steps), noise, rule or UNGUIDED
         cached = self.conditioning.cache
-        asked = [
-            (each, self._memory(each.condition, each.weights) if cached else None)
-            for each in rule.asks(condition, self._without, weights)
-        ]
-        levels = scheduler.sigmas.tolist()
+        with torch.set_grad_enabled(through > 0):
+            asked = [
+                (each, self._memory(each.condition, each.weights) if cached else None)
+                for each in rule.asks(condition, self._without, weights)
+            ]
+        levels, first = scheduler.sigmas.tolist(), len(scheduler.timesteps) - through
         for step, timestep in enumerate(scheduler.timesteps):
             t = timestep.to(x.dtype).expand(len(x)) / 1000
-            answers = [
-                self._predict(x, t, each.condition, each.weights, guidance, memory)
-                for each, memory in asked
-            ]
-            velocity = rule.combine(answers, flow_stride(*levels[step : step + 2]))
-            x = scheduler.step(velocity, timestep, x, return_dict=False)[0]
+            with torch.set_grad_enabled(step >= first):
+                answers = [
+                    self._predict(x, t, each.condition, each.weights, guidance, memory)
+                    for each, memory in asked
+                ]
+                velocity = rule.combine(answers, flow_stride(*levels[step : step + 2]))
+                x = scheduler.step(velocity, timestep, x, return_dict=False)[0]
         return x
 
     def _without(self, condition: Condition) -> Condition:

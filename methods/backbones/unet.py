@@ -174,7 +174,6 @@ class UnetBackbone(Encoders):
         asked = rule.asks(condition, self._without, weights)
         return rule.combine(self._answers(x, self.timesteps(t), asked), 1.0)
 
-    @torch.no_grad()
     def sample(
         self,
         condition: Condition,
@@ -183,21 +182,25 @@ class UnetBackbone(Encoders):
         steps: int,
         guidance: float,
         rule: Rule | None = None,
+        through: int = 0,
     ) -> Tensor:
         """From noise to latents by the checkpoint's own scheduler, as the stock pipeline does.
 
-        UserError for a stepwise rule where that scheduler is none of first order.
+        Gradients flow through the last ``through`` steps. UserError for a stepwise rule where that
+        scheduler is none of first order.
         """
         scheduler = type(self._scheduler).from_config(self._scheduler.config)
         scheduler.set_timesteps(steps, device=self.device)
         rule = rule or _classifier_free(guidance)
         asked = rule.asks(condition, self._without, weights)
         lengths = strides(scheduler) if rule.stepwise else [1.0] * len(scheduler.timesteps)
-        x = noise * scheduler.init_noise_sigma
-        for timestep, length in zip(scheduler.timesteps, lengths, strict=True):
-            scaled = scheduler.scale_model_input(x, timestep)
-            answers = self._answers(scaled, timestep.expand(len(x)), asked)
-            x = scheduler.step(rule.combine(answers, length), timestep, x, return_dict=False)[0]
+        x, first = noise * scheduler.init_noise_sigma, len(lengths) - through
+        for step, (timestep, length) in enumerate(zip(scheduler.timesteps, lengths, strict=True)):
+            with torch.set_grad_enabled(step >= first):
+                scaled = scheduler.scale_model_input(x, timestep)
+                answers = self._answers(scaled, timestep.expand(len(x)), asked)
+                guided = rule.combine(answers, length)
+                x = scheduler.step(guided, timestep, x, return_dict=False)[0]
         return x
 
     def _answers(self, x: Tensor, timesteps: Tensor, asked: Sequence[Asked]) -> list[Tensor]:
