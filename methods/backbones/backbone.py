@@ -211,3 +211,10 @@ class Backbone(Protocol):
     ) -> None:
         """An adapter from a file. UserError when it cannot be read or does not fit."""
         ...
+
+    def bring_adapter(self, name: str, path: Path) -> None:
+        """A LoRA that other code made, on whatever layers and tokens its file names.
+
+        UserError when it cannot be read or does not fit.
+        """
+        ...

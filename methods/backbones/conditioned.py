@@ -23,7 +23,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.methods.backbones.backbone import Text, Weights
+from bench.methods.backbones.backbone import OFF, Text, Weights
 
 Heads = tuple[Tensor, Tensor, Tensor]
 """Queries, keys and values: (B, N, heads, head_dim) each."""
@@ -61,16 +61,18 @@ def velocity(
     text: Text,
     branches: list[Branch],
     memory: Sequence[Kept] | None = None,
+    on_text: Weights = OFF,
 ) -> list[Tensor]:
     """The predicted velocity of every branch: a list of (B, N, C), in the branches' order.
 
-    The first branch is the image; it gives its timestep to the text. All of them attend to one
-    another, and to what ``remember`` kept of a reference.
+    The first branch is the image; it gives its timestep to the text, on whose tokens the adapters
+    ``on_text`` act. All of them attend to one another, and to what ``remember`` kept of a
+    reference.
     """
     context = transformer.context_embedder(text.tokens)
     states = [context, *(_embedded(transformer, branch) for branch in branches)]
     tembs = [_time_embedding(transformer, branch, text.pooled) for branch in branches]
-    runs = [_Run(tembs[0], text=True)]
+    runs = [_Run(tembs[0], on_text, text=True)]
     runs += [_Run(temb, branch.adapters) for temb, branch in zip(tembs, branches, strict=True)]
     ids = branches[0].ids
     text_ids = torch.zeros(context.shape[1], 3, device=context.device, dtype=ids.dtype)
@@ -136,6 +138,12 @@ def _linear(layer: nn.Module, x: Tensor, adapters: Weights) -> Tensor:
             a, b = cast(nn.Linear, layer.lora_A[name]), cast(nn.Linear, layer.lora_B[name])
             y = y + (b(a(x.to(a.weight.dtype))) * (weight * layer.scaling[name])).to(y.dtype)
     return y
+
+
+def _hidden(gate: Any, x: Tensor, adapters: Weights) -> Tensor:
+    """The first half of a feed-forward network."""
+    hidden: Tensor = gate.gelu(_linear(gate.proj, x, adapters))
+    return hidden
 
 
 def _modulation(norm: Any, temb: Tensor, adapters: Weights, chunks: int) -> list[Tensor]:
@@ -211,7 +219,7 @@ def _double_block(
         layers, states, mods, runs, attended, strict=True
     ):
         state = state + mod[2] * _linear(out, seen, run.adapters)
-        hidden = ff.net[0](_modulated(norm(state), *mod[3:5]))
+        hidden = _hidden(ff.net[0], _modulated(norm(state), *mod[3:5]), run.adapters)
         after.append(state + mod[5] * _linear(ff.net[2], hidden, run.adapters))
     return after, own
 

@@ -12,7 +12,7 @@ from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from torch import Tensor, nn
 
 from bench.errors import UserError
-from bench.methods.backbones import lora
+from bench.methods.backbones import brought_lora, lora
 from bench.methods.backbones.backbone import (
     OFF,
     BackboneSpec,
@@ -111,6 +111,7 @@ class FluxBackbone(Encoders):
         self.spec, self.transformer, self.codec = spec, transformer.eval(), codec
         self._schedule, self.conditioning = schedule, Conditioning()
         self._everywhere: set[str] = set()
+        self._brought: set[str] = set()
         lora.freeze(transformer)
         self._side = spec.resolution // (codec.factor * codec.patch)
 
@@ -186,7 +187,8 @@ class FluxBackbone(Encoders):
             memory = memory or self._memory(condition, weights)
         elif condition.reference is not None:
             branches.append(self._branch(condition.reference, weights))
-        return velocity(self.transformer, condition.text, branches, memory)[0]
+        on_text = {name: weights[name] for name in weights if name in self._brought}
+        return velocity(self.transformer, condition.text, branches, memory, on_text)[0]
 
     def _branch(self, reference: Tensor, weights: Weights) -> Branch:
         """A reference: clean, unguided, beside the image."""
@@ -279,6 +281,7 @@ class FluxBackbone(Encoders):
             raise ValueError(f"no such adapter on the backbone: {name}")
         self.transformer.delete_adapters(name)
         self._everywhere.discard(name)
+        self._brought.discard(name)
 
     def adapter_parameters(self, name: str) -> dict[str, nn.Parameter]:
         return lora.adapter_parameters(self.transformer, name)
@@ -296,6 +299,12 @@ class FluxBackbone(Encoders):
         """An adapter from a file. UserError when it cannot be read or does not fit."""
         lora.load_adapter(self.transformer, name, path, precision)
         self._acts_on(name, tokens)
+
+    def bring_adapter(self, name: str, path: Path) -> None:
+        """A LoRA that other code made: it acts on the prompt's tokens too, as it was trained."""
+        brought_lora.load(self.transformer, name, path)
+        self._everywhere.add(name)
+        self._brought.add(name)
 
     def _acts_on(self, name: str, tokens: Tokens) -> None:
         if tokens == "image":

@@ -12,7 +12,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor, nn
 
 from bench.errors import UserError
-from bench.methods.backbones import lora, unet_lora
+from bench.methods.backbones import brought_lora, lora, unet_lora
 from bench.methods.backbones.backbone import (
     OFF,
     Asked,
@@ -287,6 +287,11 @@ class UnetBackbone(Encoders):
     ) -> None:
         """An adapter from a file. UserError when it cannot be read or does not fit."""
         unet_lora.load_adapter(self.unet, name, path, tokens, precision, self.layers)
+        self._switches.adapters_changed()
+
+    def bring_adapter(self, name: str, path: Path) -> None:
+        """A LoRA that other code made, on whatever layers. UserError as for ``load_adapter``."""
+        brought_lora.load(self.unet, name, path)
         self._switches.adapters_changed()
 
 
