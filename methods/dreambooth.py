@@ -22,7 +22,7 @@ from bench.methods.dreambooth_card import DREAMBOOTH
 from bench.methods.dreambooth_options import OVERRIDES, DreamBoothOptions
 from bench.methods.loop import Loss, Recipe, Training
 from bench.methods.objectives import Timesteps
-from bench.methods.rpo_prompts import named, tokened
+from bench.methods.rpo_prompts import named, plain, tokened
 from bench.methods.text_to_image import TextToImage
 from bench.processes import processes
 
@@ -55,6 +55,7 @@ class DreamBooth:
 
     def train_subject(self, material: Material, workspace: Workspace) -> None:
         """Train, resume or load the subject's adapter; the last subject's is taken away."""
+        self._noun = material.subject.class_noun
         folder = workspace.folder
         self._clear()
         if not self._adapter(folder).is_file():
@@ -66,8 +67,9 @@ class DreamBooth:
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         cases = [question.case for question in questions]
         prompts = [tokened(case.prompt, self.options.token, case.name) for case in cases]
+        nouns = plain(cases, self._noun) if self.options.plain else None
         model = replace(self.model, rule=self.options.guide)
-        return model.draw(prompts, [case.noise_seed for case in cases], self.weights)
+        return model.draw(prompts, [case.noise_seed for case in cases], self.weights, nouns)
 
     @property
     def recipe(self) -> Recipe:

@@ -33,6 +33,10 @@ class DreamBoothOptions(GuidedOptions):
     class_images: int = Field(100, gt=0, description="images of a class, shared by its subjects")
     seed: int = Field(0, ge=0, description="seed of trainings")
 
+    @property
+    def word(self) -> str:
+        return self.token
+
 
 FLUX: Mapping[str, Any] = {"rank": 32, "iterations": 300, "weight_decay": 0.0}
 LATER: Mapping[str, Any] = {"weight_decay": 1e-4}

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.api import Frozen
 from bench.errors import unknown
-from bench.methods.backbones.backbone import OFF, Asked, Condition, Rule, Weights
+from bench.methods.backbones.backbone import OFF, Asked, Condition, Place, Rule, Weights
 from bench.options import parse_pairs, resolve
 
 Without = Callable[[Condition], Condition]
@@ -44,6 +44,7 @@ class _Named(Frozen):
 
     name: ClassVar[str]
     stepwise: ClassVar[bool] = False
+    plain: ClassVar[bool] = False
 
     def __str__(self) -> str:
         told = [f"{key}={value!r}" for key, value in self.model_dump().items()]
@@ -59,7 +60,7 @@ class Unguided(_Named):
     def asks(self, condition: Condition, without: Without, weights: Weights) -> list[Asked]:
         return [Asked(condition, weights)]
 
-    def combine(self, answers: Answers, stride: float) -> Tensor:
+    def combine(self, answers: Answers, place: Place) -> Tensor:
         return answers[0]
 
 
@@ -72,7 +73,7 @@ class Cfg(_Named):
     def asks(self, condition: Condition, without: Without, weights: Weights) -> list[Asked]:
         return prompted_and_not(condition, without, weights)
 
-    def combine(self, answers: Answers, stride: float) -> Tensor:
+    def combine(self, answers: Answers, place: Place) -> Tensor:
         return blend(answers, self.scale)
 
 
@@ -85,7 +86,7 @@ class Ag(_Named):
     def asks(self, condition: Condition, without: Without, weights: Weights) -> list[Asked]:
         return [Asked(condition, OFF), Asked(condition, weights)]
 
-    def combine(self, answers: Answers, stride: float) -> Tensor:
+    def combine(self, answers: Answers, place: Place) -> Tensor:
         return blend(answers, self.scale)
 
 
@@ -103,7 +104,7 @@ class AddedAg(_Named):
     def asks(self, condition: Condition, without: Without, weights: Weights) -> list[Asked]:
         return [*prompted_and_not(condition, without, weights), Asked(condition, OFF)]
 
-    def combine(self, answers: Answers, stride: float) -> Tensor:
+    def combine(self, answers: Answers, place: Place) -> Tensor:
         _, conditional, pretrained = answers
         return blend(answers[:2], self.scale) + (self.ag - 1) * (conditional - pretrained)
 
@@ -124,7 +125,7 @@ class AutoLora(_Named):
         weak = prompted_and_not(condition, without, OFF)
         return weak + prompted_and_not(condition, without, weights)
 
-    def combine(self, answers: Answers, stride: float) -> Tensor:
+    def combine(self, answers: Answers, place: Place) -> Tensor:
         weak, strong = blend(answers[:2], self.weak), blend(answers[2:], self.scale)
         return blend([weak, strong], self.ag)
 
@@ -142,8 +143,36 @@ class Pg(_Named):
     def asks(self, condition: Condition, without: Without, weights: Weights) -> list[Asked]:
         return [Asked(without(condition), scaled(weights, self.omega)), Asked(condition, weights)]
 
-    def combine(self, answers: Answers, stride: float) -> Tensor:
+    def combine(self, answers: Answers, place: Place) -> Tensor:
         return blend(answers, self.scale)
+
+
+class Sag(_Named):
+    """Away from the class's noun, then from no prompt (subject-agnostic guidance): three answers.
+
+    Noisier than ``until``, in [0, 1], only the noun is followed; from there on the prompt, ``sag``
+    times as far from the noun. The source's r is ``sag`` - 1, 0 by default, which fits the weight
+    of 1.0 that Personalization Guidance states for its own form of it; which ``until`` that had, it
+    does not say, and 0.9 is where the source varies r. Source: arXiv 2405.01356.
+    """
+
+    name = "sag"
+    plain = True
+    scale: float = Field(7.5, ge=0, allow_inf_nan=False)
+    sag: float = Field(1.0, ge=0, allow_inf_nan=False)
+    until: float = Field(0.9, ge=0, le=1)
+
+    def asks(self, condition: Condition, without: Without, weights: Weights) -> list[Asked]:
+        if condition.plain is None:
+            raise ValueError("sag needs a condition that has its plain prompt as well")
+        free, whole = prompted_and_not(condition, without, weights)
+        plain = Condition(condition.plain, condition.reference)
+        return [free, Asked(plain, weights), whole]
+
+    def combine(self, answers: Answers, place: Place) -> Tensor:
+        free, plain, _ = answers
+        followed = blend(answers[1:], self.sag) if place.t <= self.until else plain
+        return blend([free, followed], self.scale)
 
 
 class CfgPlus(Cfg):
@@ -153,8 +182,8 @@ class CfgPlus(Cfg):
     stepwise = True
     scale: float = Field(0.4, ge=0, le=1)
 
-    def combine(self, answers: Answers, stride: float) -> Tensor:
-        return blend(answers, self.scale * stride)
+    def combine(self, answers: Answers, place: Place) -> Tensor:
+        return blend(answers, self.scale * place.stride)
 
 
 class PgPlus(Pg):
@@ -165,12 +194,12 @@ class PgPlus(Pg):
     scale: float = Field(0.4, ge=0, le=1)
     omega: float = Field(0.0, ge=0, le=1)
 
-    def combine(self, answers: Answers, stride: float) -> Tensor:
-        return blend(answers, self.scale * stride)
+    def combine(self, answers: Answers, place: Place) -> Tensor:
+        return blend(answers, self.scale * place.stride)
 
 
 KINDS: dict[str, type[_Named]] = {
-    kind.name: kind for kind in (Unguided, Cfg, Ag, AddedAg, AutoLora, Pg, CfgPlus, PgPlus)
+    kind.name: kind for kind in (Unguided, Cfg, Ag, AddedAg, AutoLora, Pg, Sag, CfgPlus, PgPlus)
 }
 UNGUIDED: Rule = Unguided()
 

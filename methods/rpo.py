@@ -16,7 +16,7 @@ from bench.identity import file_digest
 from bench.methods.backbones.backbone import Backbone
 from bench.methods.rpo_card import RPO
 from bench.methods.rpo_options import OVERRIDES, RpoOptions
-from bench.methods.rpo_prompts import scenes, tokened
+from bench.methods.rpo_prompts import plain, scenes, tokened
 from bench.methods.rpo_reward import Reward
 from bench.methods.rpo_training import Sitter, SubjectTraining
 from bench.methods.text_to_image import TextToImage
@@ -54,6 +54,7 @@ class Rpo:
 
     def train_subject(self, material: Material, workspace: Workspace) -> None:
         """Train, resume or load the subject's adapter; the last subject's is taken away."""
+        self._noun = material.subject.class_noun
         path = workspace.folder / f"{self.name}.safetensors"
         self._clear()
         if not path.is_file():
@@ -69,8 +70,9 @@ class Rpo:
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         cases = [question.case for question in questions]
         prompts = [tokened(case.prompt, self.options.token, case.name) for case in cases]
+        nouns = plain(cases, self._noun) if self.options.plain else None
         model = replace(self.model, rule=self.options.guide)
-        return model.draw(prompts, [case.noise_seed for case in cases], {self.name: 1.0})
+        return model.draw(prompts, [case.noise_seed for case in cases], {self.name: 1.0}, nouns)
 
     def _clear(self) -> None:
         if self.backbone.adapter_parameters(self.name):

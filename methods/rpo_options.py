@@ -43,6 +43,10 @@ class RpoOptions(GuidedOptions):
     )
     seed: int = Field(0, ge=0, description="seed of trainings")
 
+    @property
+    def word(self) -> str:
+        return self.token
+
 
 OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     "sd21": {"iterations": 400, "lr": 5e-6, "weight_decay": 1e-2},

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.api import Case
 from bench.errors import UserError
 
 SCENES = (
@@ -55,5 +56,15 @@ def named(token: str, name: str) -> str:
 
 def tokened(prompt: str, token: str, name: str) -> str:
     """A prompt with the token before the first mention of the subject's name."""
+    return called(prompt, name, named(token, name))
+
+
+def called(prompt: str, name: str, other: str) -> str:
+    """A prompt with another name in place of the first mention of the subject's."""
     mention = rf"(?<!\w){re.escape(name)}(?!\w)"
-    return re.sub(mention, lambda _: named(token, name), prompt, count=1)
+    return re.sub(mention, lambda _: other, prompt, count=1)
+
+
+def plain(cases: Sequence[Case], noun: str) -> list[str]:
+    """What is asked, with the class's noun in place of the subject."""
+    return [called(case.prompt, case.name, noun) for case in cases]

@@ -6,10 +6,10 @@ the adapter acts on them alone. Trained by flow matching on triplets.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from PIL.Image import Image
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from bench.api import Later, Question, Scope, Workspace
 from bench.cost import Budget, Facts
@@ -67,6 +67,27 @@ class GuidedOptions(SamplingOptions):
     def guide(self) -> Rule | None:
         """None for the backbone's own."""
         return None if self.rule == OWN_GUIDANCE else parse(self.rule)
+
+    @property
+    def plain(self) -> bool:
+        """Whether its guidance asks for prompts without the subject."""
+        return self.guide is not None and self.guide.plain
+
+    @property
+    def word(self) -> str:
+        """What stands for the subject in prompts and for nothing else; empty where nothing does."""
+        return ""
+
+    @model_validator(mode="after")
+    def _can_be_plain(self) -> Self:
+        if self.plain and not self.word:
+            raise UserError(
+                f"The guidance {self.rule.partition(':')[0]} asks for prompts without the "
+                "subject's own word, and here they have none; choose another guidance, a method "
+                "that learns a word (dreambooth-ti, textual-inversion, classdiffusion), or set a "
+                "token."
+            )
+        return self
 
 
 class SftOptions(GuidedOptions):

@@ -21,7 +21,7 @@ from bench.methods.dreambooth_card import TEXTUAL_INVERSION
 from bench.methods.dreambooth_ti import words_of
 from bench.methods.loop import Loss, Recipe, Training
 from bench.methods.objectives import Timesteps
-from bench.methods.rpo_prompts import tokened
+from bench.methods.rpo_prompts import called, plain
 from bench.methods.sft_base import GuidedOptions
 from bench.methods.text_to_image import TextToImage
 from bench.processes import processes
@@ -56,6 +56,10 @@ class TextualInversionOptions(GuidedOptions):
     )
     seed: int = Field(0, ge=0, description="seed of trainings")
 
+    @property
+    def word(self) -> str:
+        return self.token
+
 
 class TextualInversion:
     """The backbone as it is, told of the subject by a learned word; no reference is seen."""
@@ -81,6 +85,7 @@ class TextualInversion:
 
     def train_subject(self, material: Material, workspace: Workspace) -> None:
         """Train, resume or load the subject's vectors, which replace the last subject's."""
+        self._noun = material.subject.class_noun
         path = workspace.folder / f"{self.name}.safetensors"
         if not path.is_file():
             vectors = self._learn(material)
@@ -93,9 +98,10 @@ class TextualInversion:
 
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         cases = [question.case for question in questions]
-        prompts = [self._said(case.prompt, case.name) for case in cases]
+        prompts = [called(case.prompt, case.name, self.options.token) for case in cases]
+        nouns = plain(cases, self._noun) if self.options.plain else None
         model = replace(self.model, rule=self.options.guide)
-        return model.draw(prompts, [case.noise_seed for case in cases], OFF)
+        return model.draw(prompts, [case.noise_seed for case in cases], OFF, nouns)
 
     @property
     def recipe(self) -> Recipe:
@@ -125,8 +131,3 @@ class TextualInversion:
         generator = torch.Generator().manual_seed(seed_of(options.seed, "template", number))
         drawn = torch.randint(len(self.templates), (options.batch,), generator=generator)
         return [self.templates[place].format(options.token) for place in drawn.tolist()]
-
-    def _said(self, prompt: str, name: str) -> str:
-        """A prompt with the word in place of the first mention of the subject's name."""
-        token = self.options.token
-        return tokened(prompt, token, name).replace(f"{token} {name}", token, 1)

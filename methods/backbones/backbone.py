@@ -55,10 +55,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Condition:
-    """An encoded prompt and an encoded reference (B, N, C), or None for text alone."""
+    """An encoded prompt and an encoded reference (B, N, C), or None for text alone.
+
+    ``plain``: the prompt with the class's noun in place of the subject, where a rule asks for it.
+    """
 
     text: Text
     reference: Tensor | None
+    plain: Text | None = None
 
     def repeated(self, times: int) -> "Condition":
         """The same condition for ``times`` batches, one after another."""
@@ -75,14 +79,26 @@ class Asked:
     weights: Weights
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where sampling is: ``t`` in [0, 1], 1 being noise.
+
+    ``stride``: sigma / (sigma - sigma') of the step, 1 where no one wants to know it.
+    """
+
+    t: float
+    stride: float = 1.0
+
+
 class Rule(Protocol):
     """Guidance: what is asked at every step, and what is made of the answers.
 
     ``stepwise``: whether it has to know where a step leads, which only deterministic samplers of
-    first order can say.
+    first order can say; ``plain``: whether it asks for ``Condition.plain``.
     """
 
     stepwise: ClassVar[bool]
+    plain: ClassVar[bool]
 
     def asks(
         self, condition: Condition, without: Callable[[Condition], Condition], weights: Weights
@@ -90,8 +106,8 @@ class Rule(Protocol):
         """What is asked; ``without`` drops the prompt of a condition."""
         ...
 
-    def combine(self, answers: Sequence[Tensor], stride: float) -> Tensor:
-        """The guided answer; ``stride`` is sigma / (sigma - sigma') of the step."""
+    def combine(self, answers: Sequence[Tensor], place: Place) -> Tensor:
+        """The guided answer."""
         ...
 
 

@@ -18,6 +18,7 @@ from bench.methods.backbones.backbone import (
     BackboneSpec,
     Condition,
     Generators,
+    Place,
     Precision,
     Rule,
     Tokens,
@@ -254,7 +255,8 @@ class FluxBackbone(Encoders):
                     self._predict(x, t, each.condition, each.weights, guidance, memory)
                     for each, memory in asked
                 ]
-                velocity = rule.combine(answers, flow_stride(*levels[step : step + 2]))
+                place = Place(levels[step], flow_stride(*levels[step : step + 2]))
+                velocity = rule.combine(answers, place)
                 x = scheduler.step(velocity, timestep, x, return_dict=False)[0]
         return x
 

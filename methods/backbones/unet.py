@@ -19,6 +19,7 @@ from bench.methods.backbones.backbone import (
     BackboneSpec,
     Condition,
     Generators,
+    Place,
     Precision,
     Rule,
     Text,
@@ -172,7 +173,8 @@ class UnetBackbone(Encoders):
         """
         rule = _classifier_free(guidance)
         asked = rule.asks(condition, self._without, weights)
-        return rule.combine(self._answers(x, self.timesteps(t), asked), 1.0)
+        answers = self._answers(x, self.timesteps(t), asked)
+        return rule.combine(answers, Place(0.0))  # neither of the two depends on where that is
 
     def sample(
         self,
@@ -193,13 +195,13 @@ class UnetBackbone(Encoders):
         scheduler.set_timesteps(steps, device=self.device)
         rule = rule or _classifier_free(guidance)
         asked = rule.asks(condition, self._without, weights)
-        lengths = strides(scheduler) if rule.stepwise else [1.0] * len(scheduler.timesteps)
-        x, first = noise * scheduler.init_noise_sigma, len(lengths) - through
-        for step, (timestep, length) in enumerate(zip(scheduler.timesteps, lengths, strict=True)):
+        places = _places(scheduler, rule)
+        x, first = noise * scheduler.init_noise_sigma, len(places) - through
+        for step, (timestep, place) in enumerate(zip(scheduler.timesteps, places, strict=True)):
             with torch.set_grad_enabled(step >= first):
                 scaled = scheduler.scale_model_input(x, timestep)
                 answers = self._answers(scaled, timestep.expand(len(x)), asked)
-                guided = rule.combine(answers, length)
+                guided = rule.combine(answers, place)
                 x = scheduler.step(guided, timestep, x, return_dict=False)[0]
         return x
 
@@ -293,6 +295,13 @@ class UnetBackbone(Encoders):
         """A LoRA that other code made, on whatever layers. UserError as for ``load_adapter``."""
         brought_lora.load(self.unet, name, path)
         self._switches.adapters_changed()
+
+
+def _places(scheduler: Any, rule: Rule) -> list[Place]:
+    """Where the steps that have been set begin."""
+    times = (scheduler.timesteps / scheduler.config.num_train_timesteps).tolist()
+    lengths = strides(scheduler) if rule.stepwise else [1.0] * len(times)
+    return [Place(*each) for each in zip(times, lengths, strict=True)]
 
 
 def _times(tensor: Tensor, count: int) -> Tensor:

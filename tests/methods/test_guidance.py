@@ -1,8 +1,11 @@
 """Guidance by hand, against stock pipelines, and where its ends meet: to the bit."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,17 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bench.api import Question
+from bench.api import Question, Workspace
 from bench.errors import UserError
 from bench.methods.backbones import sdxl as sdxl_module
-from bench.methods.backbones.backbone import OFF, Asked, Condition, Text, Weights
+from bench.methods.backbones.backbone import OFF, Asked, Condition, Place, Text, Weights
 from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.backbones.sdxl import SdxlBackbone
+from bench.methods.classdiffusion import ClassDiffusion
 from bench.methods.dreambooth import DreamBooth
 from bench.methods.dreambooth_options import DreamBoothOptions
+from bench.methods.dreambooth_ti import DreamBoothTi
 from bench.methods.guidance import KINDS, parse
-from bench.methods.sft_base import GuidedOptions
+from bench.methods.sft_base import GuidedOptions, SftOptions
 from bench.methods.text_only import TextOnly
+from bench.methods.textual_inversion import TextualInversion
 from tests.methods.conftest import MAX_TEXT
 from tests.methods.tiny_sdxl import (
     PHOTOGRAPH,
@@ -34,28 +40,36 @@ from tests.methods.tiny_sdxl import (
     seeded,
     stock,
 )
+from tests.methods.tiny_subjects import MUG
+from tests.methods.tiny_subjects import question as asked_of
 from tests.methods.tiny_trainings import fresh
 
 pytest_plugins = ["tests.methods.sdxl_fixtures"]
 
 TUNED: Weights = {"db": 1.0}
-FREE, CONDITIONAL, BASE_FREE, BASE = [torch.tensor([v]) for v in (1.0, 3.0, 0.5, 2.0)]
-"""Answers of the fine-tuned model without and with prompt, and of the pre-trained one."""
+FREE, CONDITIONAL, BASE_FREE, BASE, NOUN = [torch.tensor([v]) for v in (1.0, 3.0, 0.5, 2.0, 2.5)]
+"""Answers of the fine-tuned model without and with prompt, of the pre-trained one, and of the
+fine-tuned one to the class's noun."""
+
+
+def text(tokens: float) -> Text:
+    return Text(torch.tensor([[[tokens]]]), torch.zeros(1, 1))
 
 
 def nothing(tokens: float) -> Condition:
-    return Condition(Text(torch.tensor([[[tokens]]]), torch.zeros(1, 1)), None)
+    return Condition(text(tokens), None, text(2.0))
 
 
-def guided(text: str, stride: float = 1.0) -> float:
-    """The rule on a scripted network whose prompt is 1 and whose null prompt is 0."""
+def guided(text: str, t: float = 0.5) -> float:
+    """The rule on a scripted network: its prompt is 1, its null prompt 0, its plain one 2."""
     rule = parse(text)
-    script = {(0.0, 1.0): FREE, (1.0, 1.0): CONDITIONAL, (0.0, 0.0): BASE_FREE, (1.0, 0.0): BASE}
+    script = {(0.0, 1.0): FREE, (1.0, 1.0): CONDITIONAL, (2.0, 1.0): NOUN}
+    script |= {(0.0, 0.0): BASE_FREE, (1.0, 0.0): BASE}
     asks = rule.asks(nothing(1.0), lambda condition: nothing(0.0), TUNED)
     answers = [
         script[float(each.condition.text.tokens), each.weights.get("db", 0.0)] for each in asks
     ]
-    return float(rule.combine(answers, stride))
+    return float(rule.combine(answers, Place(t)))
 
 
 @pytest.mark.parametrize(
@@ -68,6 +82,9 @@ def guided(text: str, stride: float = 1.0) -> float:
         ("pg:scale=7.5,omega=1", 1 + 7.5 * 2),
         ("cfg+ag:scale=7.5,ag=2", 1 + 7.5 * 2 + (2 - 1) * (3 - 2)),
         ("autolora:scale=7.5,ag=2,weak=3", 5 + 2 * (16 - 5)),
+        ("sag:7.5", 1 + 7.5 * 2),
+        ("sag:scale=7.5,sag=1.5", 1 + 7.5 * (1.5 * 3 - 0.5 * 2.5 - 1)),
+        ("sag:scale=7.5,sag=0", 1 + 7.5 * (2.5 - 1)),
         ("cfg++:0.4", 1 + 0.4 * 2),
         ("pg++:0.4", 0.5 + 0.4 * 2.5),
     ],
@@ -75,6 +92,23 @@ def guided(text: str, stride: float = 1.0) -> float:
 def test_formulas_by_hand(text: str, expected: float) -> None:
     """AutoLoRA's pre-trained model under CFG is 0.5 + 3 * 1.5 = 5, the fine-tuned one 16."""
     assert guided(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("t", "followed"), [(0.91, 2.5), (0.9, 3.0), (0.1, 3.0)])
+def test_where_noise_is_strongest_sag_follows_the_noun_alone(t: float, followed: float) -> None:
+    """Whatever r is: sag = r + 1 acts from ``until`` on."""
+    assert guided("sag:scale=4,until=0.9", t) == pytest.approx(1 + 4 * (followed - 1))
+    assert guided("sag:scale=4,sag=3,until=1", t) == pytest.approx(1 + 4 * (4 - 1))
+    assert guided("sag:scale=4,sag=3,until=0", t) == pytest.approx(1 + 4 * (2.5 - 1))
+
+
+def test_sag_keeps_the_reference_and_needs_a_plain_prompt() -> None:
+    seen = Condition(text(1.0), torch.ones(1, 1, 1), text(2.0))
+    _, plain, whole = parse("sag").asks(seen, lambda condition: nothing(0.0), TUNED)
+    assert plain == Asked(Condition(seen.plain, seen.reference), TUNED)
+    assert whole == Asked(seen, TUNED)
+    with pytest.raises(ValueError, match="needs a condition that has its plain prompt"):
+        parse("sag").asks(Condition(text(1.0), None), lambda condition: nothing(0.0), TUNED)
 
 
 def test_two_rules_of_ag_with_cfg_ask_three_and_four_times() -> None:
@@ -126,7 +160,8 @@ def test_equal_rules_have_one_identity_and_none_given_leaves_it_as_it_was() -> N
 
 def sampled(backbone: SdxlBackbone, text: str, weights: Weights = OFF) -> Tensor:
     rule, noise = parse(text), backbone.noise(seeded(3))
-    latents: Tensor = backbone.sample(asked(backbone), noise, weights, 3, 1.0, rule)
+    condition = replace(asked(backbone), plain=backbone.encode_prompts(["a mug"]))
+    latents: Tensor = backbone.sample(condition, noise, weights, 3, 1.0, rule)
     return latents
 
 
@@ -202,7 +237,14 @@ def test_the_weak_model_has_the_interpolated_weights(sdxl: SdxlBackbone, omega: 
 
 @pytest.mark.parametrize(
     ("text", "batches"),
-    [("none", [1]), ("cfg", [2]), ("ag", [1, 1]), ("pg", [1, 1]), ("cfg+ag", [2, 1])],
+    [
+        ("none", [1]),
+        ("cfg", [2]),
+        ("ag", [1, 1]),
+        ("pg", [1, 1]),
+        ("cfg+ag", [2, 1]),
+        ("sag", [3]),
+    ],
 )
 def test_pg_costs_what_cfg_costs(sdxl: SdxlBackbone, text: str, batches: list[int]) -> None:
     """Answers per step, those under the same adapters in one pass; no weights beside."""
@@ -219,26 +261,66 @@ def test_pg_costs_what_cfg_costs(sdxl: SdxlBackbone, text: str, batches: list[in
 @pytest.mark.parametrize("kind", [DDIMScheduler, EulerDiscreteScheduler])
 def test_cfg_plus_plus_on_noise_and_v(sdxl_home: Path, predicted: str, kind: type) -> None:
     """x_0 from the guided noise, put back: the unguided noise; DDIM's own form, written out."""
-    pipeline = stock(sdxl_home)
-    pipeline.scheduler = kind(**SCHEDULE, prediction_type=predicted, **_ddim_only(kind))
-    backbone = sdxl_module.wrap(pipeline, "tiny", "digest", RESOLUTION)
+    backbone = scheduled(sdxl_home, kind, predicted)
     x, scale, condition = backbone.noise(seeded(3)), 0.4, asked(backbone)
-    times = [667, 334, 1]
     ours = backbone.sample(condition, x, OFF, 3, 1.0, parse(f"cfg++:{scale}"))
-    alphas = pipeline.scheduler.alphas_cumprod
+
+    def eps(x: Tensor, noises: Noises) -> tuple[Tensor, Tensor]:
+        free, conditional = noises(x, backbone._without(condition)), noises(x, condition)
+        return free + scale * (conditional - free), free
+
+    torch.testing.assert_close(ours, by_hand(backbone, x, predicted, eps), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("predicted", ["epsilon", "v_prediction"])
+def test_sag_on_noise_and_v(sdxl_home: Path, predicted: str) -> None:
+    """Of the timesteps 667, 334 and 1 the first follows the noun alone; all in terms of noise."""
+    backbone = scheduled(sdxl_home, DDIMScheduler, predicted)
+    noun = asked(backbone, "a mug")
+    x, condition = backbone.noise(seeded(3)), replace(asked(backbone), plain=noun.text)
+    ours = backbone.sample(condition, x, OFF, 3, 1.0, parse("sag:scale=4,sag=1.5,until=0.5"))
+    r = iter([-1.0, 0.5, 0.5])
+
+    def eps(x: Tensor, noises: Noises) -> tuple[Tensor, Tensor]:
+        w = next(r)
+        followed = (1 + w) * noises(x, condition) - w * noises(x, noun)
+        guided = 4 * followed - 3 * noises(x, backbone._without(condition))
+        return guided, guided
+
+    torch.testing.assert_close(ours, by_hand(backbone, x, predicted, eps), rtol=1e-4, atol=1e-4)
+
+
+Noises = Callable[[Tensor, Condition], Tensor]
+"""The noise that a network sees in a latent."""
+
+
+def scheduled(home: Path, kind: type, predicted: str) -> SdxlBackbone:
+    """The tiny SD-XL under another sampler, its answers read as noise or as v."""
+    pipeline = stock(home)
+    pipeline.scheduler = kind(**SCHEDULE, prediction_type=predicted, **_ddim_only(kind))
+    return sdxl_module.wrap(pipeline, "tiny", "digest", RESOLUTION)
+
+
+def by_hand(
+    backbone: SdxlBackbone,
+    x: Tensor,
+    predicted: str,
+    eps: Callable[[Tensor, Noises], tuple[Tensor, Tensor]],
+) -> Tensor:
+    """Three steps of DDIM; ``eps`` says which noise is taken from x, and which is put back."""
+    alphas, times = backbone._scheduler.alphas_cumprod, [667, 334, 1]
     for now, following in zip(times, [*times[1:], None], strict=True):
-        a, last = alphas[now], torch.tensor(1.0)
-        a_next = last if following is None else alphas[following]
-        answers = [
-            backbone.predict(x, torch.tensor([(now + 0.5) / 1000]), each)
-            for each in (backbone._without(condition), condition)
-        ]
-        if predicted == "v_prediction":
-            answers = [a.sqrt() * v + (1 - a).sqrt() * x for v in answers]
-        free, conditional = answers
-        clean = (x - (1 - a).sqrt() * (free + scale * (conditional - free))) / a.sqrt()
-        x = a_next.sqrt() * clean + (1 - a_next).sqrt() * free
-    torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)
+        a = alphas[now]
+        a_next = torch.tensor(1.0) if following is None else alphas[following]
+
+        def noises(x: Tensor, condition: Condition, now: int = now, a: Tensor = a) -> Tensor:
+            answer: Tensor = backbone.predict(x, torch.tensor([(now + 0.5) / 1000]), condition)
+            return a.sqrt() * answer + (1 - a).sqrt() * x if predicted[0] == "v" else answer
+
+        taken, back = eps(x, noises)
+        clean = (x - (1 - a).sqrt() * taken) / a.sqrt()
+        x = a_next.sqrt() * clean + (1 - a_next).sqrt() * back
+    return x
 
 
 def _ddim_only(kind: type) -> dict[str, bool]:
@@ -256,6 +338,23 @@ def test_cfg_plus_plus_on_a_flow(flux: FluxBackbone) -> None:
         )
         clean = x - t * (free + 0.4 * (conditional - free))
         x = (1 - following) * clean + following * (x + (1 - t) * free)
+    torch.testing.assert_close(ours, x, rtol=0, atol=1e-5)
+
+
+def test_sag_on_a_flow(flux: FluxBackbone) -> None:
+    """The noun alone where t > 0.7, Euler steps of what is guided everywhere."""
+    noun = flux.encode_prompts(["a mug"])
+    condition, x = Condition(flux.encode_prompts([PROMPT]), None, noun), flux.noise(seeded(3))
+    ours = flux.sample(condition, x, OFF, 3, 1.0, parse("sag:scale=3,sag=1.5,until=0.7"))
+    times = flux.schedule(3).sigmas
+    assert (times > 0.7).tolist() == [True, True, False, False]
+    for t, following in pairwise(times):
+        free, plain, whole = (
+            flux.predict(x, t[None], each)
+            for each in (flux._without(condition), Condition(noun, None), condition)
+        )
+        followed = plain if t > 0.7 else 1.5 * whole - 0.5 * plain
+        x = x + (following - t) * (3 * followed - 2 * free)
     torch.testing.assert_close(ours, x, rtol=0, atol=1e-5)
 
 
@@ -312,3 +411,39 @@ def test_a_rule_is_for_answers_and_not_for_what_is_drawn_to_train_on(question: Q
         answers.add(made.generate([question])[0].tobytes())
         drawn.add(made.model.draw(["a mug"], [0], OFF)[0].tobytes())
     assert (len(answers), len(drawn)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("factory", "options", "words"),
+    [
+        (DreamBooth, {"token": "sks", "class_images": 1}, "a sks red mug in snow"),
+        (DreamBoothTi, {"class_images": 1}, "a <new1> <new2> red mug in snow"),
+        (ClassDiffusion, {}, "a <new1> red mug in snow"),
+        (TextualInversion, {}, "a <subject> in snow"),
+    ],
+)
+def test_for_sag_the_class_stands_in_place_of_the_subject(
+    workspace: Workspace, factory: Any, options: dict[str, Any], words: str
+) -> None:
+    """And for no other rule is that prompt read."""
+    read: dict[str, list[str]] = {}
+    for rule in ("sag:3", "cfg:3"):
+        made = factory(fresh(), factory.Options(steps=1, iterations=1, rule=rule, **options))
+        made.train_subject(replace(MUG, name="red mug"), workspace)
+        heard = read.setdefault(rule, [])
+        encode = made.backbone._encode_prompts
+        made.backbone._encode_prompts = lambda prompts, e=encode, h=heard: (
+            h.extend(prompts) or e(prompts)
+        )
+        made.generate([asked_of(replace(MUG, name="red mug"))])
+    assert sorted(read["sag:3"]) == sorted(["", "a mug in snow", words])
+    assert sorted(read["cfg:3"]) == sorted(["", words])
+
+
+@pytest.mark.parametrize(
+    "options", [GuidedOptions, SftOptions, partial(DreamBoothOptions, token="")]
+)
+def test_without_a_word_for_the_subject_sag_is_refused_in_one_sentence(options: Any) -> None:
+    with pytest.raises(UserError, match=r"^The guidance sag asks for prompts .* a token\.$"):
+        options(rule="sag:scale=5")
+    assert options(rule="cfg:5").rule == "cfg:5.0"

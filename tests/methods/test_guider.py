@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.methods.backbones.backbone import Place
 from bench.methods.backbones.sdxl import SdxlBackbone
 from bench.methods.backbones.switches import Acting
 from bench.methods.guidance import parse
@@ -44,7 +45,7 @@ def test_it_is_the_rule_and_leaves_the_scales_as_they_were(
     add_trained(sdxl, "db")
     rule = parse(f"pg:scale={SCALE},omega={omega}")
     asks = rule.asks(asked(sdxl), sdxl._without, weights)
-    expected = rule.combine(sdxl._answers(x, torch.tensor([400]), asks), 1.0)
+    expected = rule.combine(sdxl._answers(x, torch.tensor([400]), asks), Place(0.4))
     sdxl._switches.turn(Acting(weights, sdxl.image_scale))
     before = [dict(layer.scaling) for layer in sdxl._switches._adapted]
     ours = guided(sdxl, PersonalizationGuidance(SCALE, omega), x)

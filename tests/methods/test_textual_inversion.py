@@ -11,6 +11,7 @@ import torch
 from bench.api import Workspace
 from bench.errors import UserError
 from bench.methods.backbones import flux_dev
+from bench.methods.rpo_prompts import called
 from bench.methods.textual_inversion import TextualInversion, TextualInversionOptions
 from bench.options import resolve
 from tests.methods.tiny_subjects import CAR, MUG, question, trained
@@ -48,8 +49,8 @@ def test_before_its_first_step_the_word_says_what_the_class_noun_says() -> None:
 
 
 def test_the_word_stands_in_place_of_the_name() -> None:
-    assert method()._said("a mug on a mug", "mug") == "a <subject> on a mug"
-    assert method()._said("a mugging", "mug") == "a mugging"
+    assert called("a mug on a mug", "mug", "<subject>") == "a <subject> on a mug"
+    assert called("a mugging", "mug", "<subject>") == "a mugging"
 
 
 def test_subjects_are_independent_whatever_their_order(
