@@ -31,6 +31,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "copy-reference": "bench.methods.anchors:CopyReference",
         "wrong-subject": "bench.methods.anchors:WrongSubject",
         "text-only": "bench.methods.text_only:TextOnly",
+        "checkpoint": "bench.methods.checkpoint:Checkpoint",
         "noise": "bench.methods.anchors:Noise",
         "copy-source": "bench.methods.edit_anchors:CopySource",
         "kontext": "bench.methods.kontext:Kontext",
