@@ -1,6 +1,7 @@
 """What reproducing a published table came to, as data and as Markdown that follows from it.
 
-A board keeps both in ``<suite>/<version>/reproduced/<paper>-<table>``, ``.json`` and ``.md``.
+A board keeps both in ``<suite>/<version>/reproduced/<paper>-<table>``, ``.json`` and ``.md``, and
+``.svg`` for a table that is drawn.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from bench.api import Frozen
+from bench.curves import Drawing, drawing, is_of, write_curve
 from bench.errors import UserError
 from bench.papers import Claim, PublishedRow, PublishedTable, load_table
 from bench.results import Digest, RunResult
@@ -22,6 +24,8 @@ REPRODUCED = "reproduced"
 
 Verdict = Literal["holds", "contradicted", "undecided", "not judged"]
 PARTIAL = "Partial: fewer subjects or seeds than the protocol asks for; its verdicts mean nothing."
+ADDED = "added here"
+"""Said of a row that the paper does not have."""
 EXPLAINED = """\
 Written by `bench reproduce` from the outcome beside it; do not edit. Each metric has two columns:
 what the paper prints, and what was measured here as the mean over images with its 95 % interval
@@ -90,6 +94,13 @@ class Outcome(BaseModel):
         """The run that stands for a row."""
         return self.runs[row.run] if row.run else None
 
+    @property
+    def drawing(self) -> Drawing | None:
+        """The table's sweeps, where it is drawn."""
+        shown = {row.label: self.runs[row.run].metrics for row in self.rows if row.run}
+        limits = [*["mini weights"] * self.mini_weights, *["partial"] * self.limited]
+        return drawing(self.table, shown, ", ".join([self.suite, *limits]))
+
 
 def place(outcome: Outcome, leaderboards: Path) -> Path | None:
     """The folder among the leaderboards that an outcome belongs in; None for a limited one."""
@@ -98,7 +109,10 @@ def place(outcome: Outcome, leaderboards: Path) -> Path | None:
 
 
 def write_outcome(outcome: Outcome, folder: Path) -> Path:
-    """Write ``<paper>-<table>.json`` and ``.md``; returns the former."""
+    """Write ``<paper>-<table>.json``, ``.md`` and, of one that is drawn, ``.svg``.
+
+    Returns the first.
+    """
     path = folder / f"{outcome.table.paper}-{outcome.table.id}.json"
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(path, outcome.model_dump_json(indent=2) + "\n")
@@ -124,9 +138,11 @@ def outcomes_of(board: Path) -> list[Path]:
 
 
 def write_page(path: Path) -> Path:
-    """Write the Markdown of an outcome beside it."""
-    page = path.with_suffix(".md")
-    write_atomically(page, markdown(read_outcome(path)))
+    """Write the Markdown of an outcome, and its drawing, beside it; returns the former."""
+    outcome, page = read_outcome(path), path.with_suffix(".md")
+    write_atomically(page, markdown(outcome))
+    if told := outcome.drawing:
+        write_curve(told, path.with_suffix(".svg"))
     return page
 
 
@@ -144,6 +160,8 @@ def problems_of(board: Path) -> Iterator[str]:
         page = path.with_suffix(".md")
         if not page.is_file() or page.read_bytes() != markdown(outcome).encode():
             yield f"{page} is stale: run 'bench board build'"
+        if (told := outcome.drawing) and not is_of(path.with_suffix(".svg"), told):
+            yield f"{path.with_suffix('.svg')} is stale: run 'bench board build'"
 
 
 def markdown(outcome: Outcome) -> str:
@@ -152,6 +170,8 @@ def markdown(outcome: Outcome) -> str:
     blocks = [f"# {table.key} on {outcome.suite}: {table.title}", EXPLAINED]
     blocks += [f"**{warning}**" for warning in outcome.warnings]
     blocks.append(_grid(header(table), body(outcome)))
+    if outcome.drawing:
+        blocks.append(f"![{table.title}]({table.paper}-{table.id}.svg)")
     if outcome.claims:
         blocks += ["## Claims", _grid(CLAIM_HEADER, verdicts(outcome))]
     blocks += ["## Rows and runs", "\n".join(f"- {line}" for line in _notes(outcome))]
@@ -176,11 +196,10 @@ def body(outcome: Outcome) -> list[list[str]]:
 
 
 def _cells(table: PublishedTable, row: PublishedRow, run: RunResult | None) -> list[str]:
-    cells = [row.label]
+    cells = [row.label if row.published else f"{row.label} ({ADDED})"]
     values = row.values or ("-",) * len(table.metrics)
     for (name, metric), value in zip(table.metrics.items(), values, strict=True):
-        printed = value if isinstance(value, str) else f"{value:.{metric.digits}f}"
-        cells += [printed, _measured(run, name, max(metric.digits, 3))]
+        cells += [metric.printed(value), _measured(run, name, max(metric.digits, 3))]
     return cells
 
 
@@ -216,6 +235,7 @@ def _notes(outcome: Outcome) -> Iterator[str]:
     for published, row in zip(outcome.table.rows, outcome.rows, strict=True):
         said = [f"copied from {published.copied_from}"] if published.copied_from else []
         said += [published.note] if published.note else []
+        said += [] if published.published else [f"{ADDED}: the paper has no such row"]
         yield "; ".join(
             [f"{published.label}: {_how(published, row, outcome.measured(row))}", *said]
         )

@@ -4,19 +4,24 @@ One file per paper, ``leaderboards/papers/<name>.toml``. Nothing in this package
 """
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from bench.api import Frozen
+from bench.api import Frozen, Later
+from bench.curves import Curve
 from bench.errors import UserError, unknown
+from bench.options import parse_pairs
 from bench.paths import leaderboards_folder
 
 PAPERS = "papers"
 """The folder of the published tables among the leaderboards."""
 
 Setting = bool | int | float | str
+Guided = Mapping[str, Mapping[str, Mapping[str, Setting]]]
+"""Backbone to rule of guidance to the settings that it has there unless a row says others."""
 Better = Literal["higher", "lower", "neither"]
 ARROWS: dict[Better, str] = {"higher": " ↑", "lower": " ↓", "neither": ""}
 
@@ -27,16 +32,25 @@ class PublishedMetric(Frozen):
     label: str
     better: Better = "higher"
     digits: int = Field(3, ge=0)
-    """As many as are printed after the point."""
+    """As many as are printed after the point; a table may have its own."""
 
     @property
     def head(self) -> str:
         """The label, and an arrow that points to what is better."""
         return self.label + ARROWS[self.better]
 
+    def printed(self, value: float | str) -> str:
+        """A figure with the metric's digits, or with more where it has more."""
+        if isinstance(value, str):
+            return value
+        short = f"{value:.{self.digits}f}"
+        return short if float(short) == value else repr(value)
 
-class Recipe(Frozen):
+
+class Recipe(Later):
     """How a row is run here."""
+
+    later = frozenset({"guidance", "guided"})
 
     method: str
     backbone: str | None = None
@@ -44,6 +58,13 @@ class Recipe(Frozen):
     set: dict[str, Setting] = Field(default_factory=dict)
     on: dict[str, dict[str, Setting]] = Field(default_factory=dict)
     """Backbone to options that it needs besides."""
+    guidance: str | None = None
+    guided: dict[str, str] = Field(default_factory=dict)
+    """Backbone to the guidance that stands for it there."""
+
+    def rule(self, backbone: str) -> str | None:
+        """The guidance; None for none of the row's own."""
+        return self.guided.get(backbone, self.guidance)
 
     def options(self, backbone: str) -> dict[str, str]:
         """The options as they are written on the command line."""
@@ -51,12 +72,16 @@ class Recipe(Frozen):
         return {key: _written(value) for key, value in given.items()}
 
     def words(self, backbone: str) -> str:
-        """The method and its options."""
-        return " ".join([self.method, *(f"{k}={v}" for k, v in self.options(backbone).items())])
+        """The method, its options and its guidance."""
+        options = (f"{key}={value}" for key, value in self.options(backbone).items())
+        rule = self.rule(backbone)
+        return " ".join([self.method, *options, *([f"under {rule}"] if rule else [])])
 
 
-class PublishedRow(Frozen):
+class PublishedRow(Later):
     """A line of a table as printed, and how it is run here."""
+
+    later = frozenset({"published"})
 
     label: str
     model: str | None = None
@@ -67,6 +92,8 @@ class PublishedRow(Frozen):
     """The paper that the figures were taken over from, where that is known."""
     note: str | None = None
     run: Recipe | None = None
+    published: bool = True
+    """False for a row that the paper does not have and that is only run here, for comparison."""
 
 
 class Claim(Frozen):
@@ -95,8 +122,10 @@ class Claim(Frozen):
         return self.equal or (str(self.higher), str(self.lower))
 
 
-class PublishedTable(Frozen):
+class PublishedTable(Later):
     """A table, or the figure that stands for one."""
+
+    later = frozenset({"curve"})
 
     paper: str
     id: str
@@ -111,6 +140,8 @@ class PublishedTable(Frozen):
     note: str | None = None
     command: str | None = None
     """What runs it here, where its rows are no runs of a benchmark."""
+    curve: Curve | None = None
+    """Where the table is also drawn."""
 
     @property
     def key(self) -> str:
@@ -119,10 +150,10 @@ class PublishedTable(Frozen):
 
     @property
     def substance(self) -> dict[str, Any]:
-        """All but the words about it: figures, recipes and what is claimed."""
+        """All but the words about it, and how it is drawn: figures, recipes and claims."""
         rows = [row.model_dump(exclude={"note", "copied_from"}) for row in self.rows]
         claims = [claim.model_dump(exclude={"words"}) for claim in self.claims]
-        rest = self.model_dump(exclude={"title", "note", "command", "rows", "claims"})
+        rest = self.model_dump(exclude={"title", "note", "command", "curve", "rows", "claims"})
         return {**rest, "rows": rows, "claims": claims}
 
     @property
@@ -140,11 +171,16 @@ class PublishedTable(Frozen):
                     f"the row '{row.label}' has {len(row.values)} values for "
                     f"{len(self.metrics)} metrics"
                 )
+            if row.values and not row.published:
+                raise ValueError(f"the row '{row.label}' is not published and has figures")
+        printed = {row.label for row in self.rows if row.published}
         for claim in self.claims:
             if claim.metric not in self.metrics:
                 raise ValueError(f"the claim '{claim.id}' is about no metric of the table")
-            for label in set(claim.sides) - labels:
-                raise ValueError(f"the claim '{claim.id}' names no row of the table: '{label}'")
+            for label in set(claim.sides) - printed:
+                raise ValueError(f"the claim '{claim.id}' names no printed row: '{label}'")
+        if self.curve:
+            self.curve.require(self.metrics, labels)
         return self
 
 
@@ -205,16 +241,46 @@ def read_paper(path: Path) -> Paper:
 
 
 def _parse(name: str, stated: dict[str, Any]) -> Paper:
-    """Tables name the paper's metrics; each is given their definitions."""
-    metrics = stated.pop("metrics")
+    """What a paper says once is given to each of its tables."""
+    metrics, guided = stated.pop("metrics"), stated.pop("guided", {})
     tables = []
     for table in stated.pop("tables"):
-        unheard = [metric for metric in table["metrics"] if metric not in metrics]
-        if unheard:
-            raise ValueError(f"{table['id']} has the unknown metric '{unheard[0]}'")
-        chosen = {metric: metrics[metric] for metric in table["metrics"]}
-        tables.append({**table, "paper": name, "metrics": chosen})
+        chosen = _chosen(metrics, table, table.pop("digits", {}))
+        rows = [_guided(row, guided) for row in table["rows"]]
+        tables.append({**table, "paper": name, "metrics": chosen, "rows": rows})
     return Paper.model_validate({**stated, "name": name, "tables": tables})
+
+
+def _chosen(
+    metrics: Mapping[str, Any], table: Mapping[str, Any], digits: Mapping[str, int]
+) -> dict[str, Any]:
+    """The definitions of the metrics that a table names, with its own digits."""
+    for metric in [*table["metrics"], *digits]:
+        if metric not in metrics or metric not in table["metrics"]:
+            raise ValueError(f"{table['id']} has the unknown metric '{metric}'")
+    own = {metric: {"digits": count} for metric, count in digits.items()}
+    return {metric: {**metrics[metric], **own.get(metric, {})} for metric in table["metrics"]}
+
+
+def _guided(row: dict[str, Any], guided: Guided) -> dict[str, Any]:
+    """A row whose guidance says all of its settings, those of each backbone apart."""
+    recipe = row.get("run", {})
+    if not (said := recipe.get("guidance")):
+        return row
+    full = {backbone: _full(said, rules) for backbone, rules in guided.items()}
+    own = full.get(recipe.get("backbone"), said)
+    others = {backbone: rule for backbone, rule in full.items() if rule != own}
+    told = {"guidance": own, "guided": {**others, **recipe.get("guided", {})}}
+    return {**row, "run": {**recipe, **told}}
+
+
+def _full(rule: str, rules: Mapping[str, Mapping[str, Setting]]) -> str:
+    """A rule with the settings that it leaves open; one number says its first."""
+    kind, _, said = rule.partition(":")
+    if kind not in rules or (said and "=" not in said):
+        return rule
+    settings = {**rules[kind], **parse_pairs(said.split(",") if said else [])}
+    return ":".join([kind, ",".join(f"{key}={value}" for key, value in settings.items())])
 
 
 def _files() -> dict[str, Path]:

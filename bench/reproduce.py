@@ -105,6 +105,7 @@ def _request(recipe: Recipe, table: PublishedTable, suite: Suite, asked: Asked) 
         protocol=table.protocol if own and backbone != "mini" else None,
         backbone=backbone if needed else None,
         options=recipe.options(backbone or suite.default_backbone),
+        guidance=recipe.rule(backbone or suite.default_backbone),
         limit_subjects=asked.limit_subjects,
         seeds=asked.seeds,
     )
@@ -145,16 +146,21 @@ def judge(claim: Claim, measured: Mapping[str, Measured]) -> ClaimOutcome:
     """
     for label in claim.sides:
         if label not in measured:
-            return ClaimOutcome(id=claim.id, verdict="not judged", why=f"'{label}' was not run")
+            return _not_judged(claim, f"'{label}' was not run")
         if claim.metric not in (result := measured[label].result).metrics:
-            why = f"the protocol {result.protocol} has no {claim.metric}"
-            return ClaimOutcome(id=claim.id, verdict="not judged", why=why)
+            return _not_judged(claim, f"the protocol {result.protocol} has no {claim.metric}")
     one, other = (measured[label] for label in claim.sides)
+    if one.result.identity == other.result.identity:
+        return _not_judged(claim, "both rows are the same run")
     try:
         found = difference(one, other, claim.metric)
     except UserError as error:
-        return ClaimOutcome(id=claim.id, verdict="not judged", why=str(error))
+        return _not_judged(claim, str(error))
     return ClaimOutcome(id=claim.id, verdict=verdict(claim, found), difference=found)
+
+
+def _not_judged(claim: Claim, why: str) -> ClaimOutcome:
+    return ClaimOutcome(id=claim.id, verdict="not judged", why=why)
 
 
 def verdict(claim: Claim, found: Paired) -> Verdict:

@@ -11,6 +11,10 @@ dino = { label = "DINO" }
 clip_t = { label = "CLIP-T" }
 fid = { label = "FID", better = "lower", digits = 1 }
 
+[guided]
+sd15 = { cfg = { scale = 7.5 }, pg = { scale = 7.5 } }
+mini = { cfg = { scale = 3.0 }, pg = { scale = 3.0 } }
+
 [[tables]]
 id = "table-1"
 title = "Anchors"
@@ -48,6 +52,39 @@ id = "table-3"
 title = "What people said"
 metrics = ["dino"]
 rows = [{ label = "Them", values = [0.5] }]
+
+[[tables]]
+id = "table-4"
+title = "A sweep"
+suite = "mini"
+metrics = ["dino", "clip_t"]
+digits = { dino = 2 }
+rows = [
+  { label = "l=1.0", values = [0.50, 0.300], run = { method = "copy-reference" } },
+  { label = "l=2.0", values = [0.6125, 0.200], run = { method = "noise" } },
+  { label = "theirs", values = [0.9, "-"] },
+  { label = "s=9.0", published = false, run = { method = "wrong-subject" } },
+]
+curve = { x = "clip_t", y = "dino", lines = [
+  { label = "by l", rows = ["l=1.0", "l=2.0"] },
+  { label = "by s", rows = ["l=2.0", "s=9.0"] },
+] }
+claims = [
+  { id = "sweep", words = "more is better", metric = "dino", higher = "l=2.0", lower = "l=1.0" },
+]
+
+[[tables]]
+id = "table-5"
+title = "Guidance"
+suite = "mini"
+metrics = ["dino"]
+rows = [
+  { label = "open", run = { method = "text-only", backbone = "sd15", guidance = "pg:omega=0.6" } },
+  { label = "told", run = { method = "text-only", backbone = "sd15", guidance = "cfg:scale=2.0" } },
+  { label = "one", run = { method = "text-only", guidance = "cfg:2.0" } },
+  { label = "none", run = { method = "text-only", backbone = "sd15", guidance = "none" } },
+  { label = "its own", run = { method = "text-only" } },
+]
 """
 
 

@@ -1,6 +1,7 @@
 """Published tables: figures as printed, claims that they bear out, errors that say where."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,17 @@ import pytest
 
 from bench import registry
 from bench.errors import UserError
-from bench.papers import PublishedTable, list_papers, load_paper, load_table, read_paper
+from bench.methods.guidance import Cfg, parse
+from bench.papers import (
+    PublishedMetric,
+    PublishedRow,
+    PublishedTable,
+    list_papers,
+    load_paper,
+    load_table,
+    read_paper,
+)
+from bench.paths import leaderboards_folder
 from bench.suites import list_downloads, list_suites
 from tests.papers import PAPER, write_paper
 
@@ -182,12 +193,61 @@ class TestPg:
         assert row.values == values("pg/table-1")[6]
         assert "λ is 7.5" in str(row.note)
 
+    def test_every_row_with_images_of_its_own_is_run(self) -> None:
+        """Not raters' answers, what guidance costs, or what needs others' weights."""
+        unrun = {table.id for table in load_paper("pg").tables if table.rows != table.runnable}
+        assert unrun <= {"table-3", "table-4", "table-5", "table-8"}
+        assert "guidance" in str(load_table("pg/table-8").command)
+
+    def test_rows_are_run_on_the_model_and_by_the_method_that_they_name(self) -> None:
+        for row in guided_rows():
+            assert row.run
+            assert (
+                row.run.backbone
+                == {"SD 1.5": "sd15", "SD 2.1": "sd21", "SANA": "sana"}[str(row.model)]
+            )
+            named = {"ClassDiffusion": "classdiffusion", "DB-LoRA+TI": "dreambooth-ti"}
+            methods = {method for name, method in named.items() if name in row.label}
+            assert methods <= {row.run.method}, row.label
+
+    @pytest.mark.parametrize("setting", ["scale", "omega"])
+    def test_rows_are_run_at_the_scale_and_omega_that_their_labels_tell(self, setting: str) -> None:
+        letter, told = {"scale": "λ", "omega": "ω"}[setting], 0
+        for row in guided_rows():
+            found = re.search(rf"{letter}=([\d.]+)", row.label)
+            if found and row.run and not re.search("AG", row.label) and "λ is" not in str(row.note):
+                told += 1
+                rule = parse(str(row.run.rule(str(row.run.backbone))))
+                assert getattr(rule, setting) == float(found[1]), row.label
+        assert told > 10
+
+    @pytest.mark.parametrize("number", range(9, 14))
+    def test_the_sweeps_labels_are_omegas(self, number: int) -> None:
+        for row in load_table(f"pg/table-{number}").rows:
+            rule = parse(str(row.run and row.run.rule(str(row.run.backbone))))
+            if row.published and row.label != "1.0":
+                assert getattr(rule, "omega", None) == float(row.label)
+            else:
+                assert isinstance(rule, Cfg)
+
+    def test_on_mini_a_rule_differs_in_its_scale_alone(self) -> None:
+        for row in guided_rows():
+            assert row.run
+            own, mini = (parse(str(row.run.rule(name))) for name in ("sd15", "mini"))
+            assert own.model_copy(update={"scale": 0}) == mini.model_copy(update={"scale": 0})
+
     def test_a_claim_that_goes_against_another_table_is_noted(self) -> None:
         sweep = figures("pg/table-11")
         claims = {claim.id for claim in load_table("pg/figure-7").claims}
         assert "p15-scale-4.5-pg-over-cfg-clip-t" in claims
         assert sweep["0.2"]["clip_t"] < sweep["1.0"]["clip_t"]
         assert "against Table 11" in str(load_table("pg/figure-7").note)
+
+
+def guided_rows() -> list[PublishedRow]:
+    """The rows of PG's tables that say how they are guided."""
+    tables = load_paper("pg").tables
+    return [row for table in tables for row in table.runnable if row.run and row.run.guidance]
 
 
 @pytest.mark.parametrize("paper", ["siso", "pg"])
@@ -250,6 +310,16 @@ class TestEveryTable:
                 known = registry.load("method", recipe.method).Options.model_fields
                 assert given <= known.keys(), row.label
 
+    def test_figures_are_printed_with_the_digits_that_stand_in_the_file(
+        self, table: PublishedTable
+    ) -> None:
+        path = leaderboards_folder() / f"papers/{table.paper}.toml"
+        stated = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=str)["tables"]
+        [literal] = [told["rows"] for told in stated if told["id"] == table.id]
+        for row, told in zip(table.rows, literal, strict=True):
+            printed = map(PublishedMetric.printed, table.metrics.values(), row.values)
+            assert list(printed) == list(map(str, told.get("values", []))), row.label
+
     def test_suites_exist(self, table: PublishedTable) -> None:
         known = {suite.name for suite in list_suites()}
         known |= {key.partition("@")[0] for key in list_downloads()}
@@ -271,6 +341,11 @@ class TestReading:
             ('lower = "Copy" }', 'lower = "Copy", equal = ["Noise", "Copy"] }', "or 'equal'"),
             ("[0.4, 0.4, 60]", '[0.4, "n/a", 60]', "tables.0.rows.4.values.1"),
             ('note = "made up"', 'remark = "made up"', "tables.0.remark"),
+            ('lower = "l=1.0"', 'lower = "s=9.0"', "'sweep' names no printed row: 's=9.0'"),
+            ("published = false,", "published = false, values = [1, 1],", "'s=9.0' is not publ"),
+            ('y = "dino"', 'y = "fid"', "the curve is about no metric of the table: 'fid'"),
+            ('"l=2.0", "s=9.0"]', '"l=2.0", "s=8.0"]', "'by s' names no row of the table: 's=8"),
+            ("digits = { dino = 2 }", "digits = { fid = 2 }", "table-4 has the unknown metric"),
             ("[metrics]", "[metric]", "metrics"),
             ("[metrics]", "[metrics", "cannot be read"),
         ],
@@ -291,6 +366,35 @@ class TestReading:
         assert row.run
         assert row.run.words("flux-dev") == "noise retrain=true sft_rank=8"
         assert row.run.options("mini") == {"retrain": "true", "sft_rank": "8", "pool": "12"}
+
+    def test_what_a_rows_guidance_leaves_open_is_said_once_for_every_backbone(
+        self, tmp_path: Path
+    ) -> None:
+        rows = read_paper(write_paper(tmp_path)).table("table-5").rows
+        told = {row.label: row.run for row in rows if row.run}
+        rules = {label: (run.rule("sd15"), run.rule("mini")) for label, run in told.items()}
+        assert rules == {
+            "open": ("pg:scale=7.5,omega=0.6", "pg:scale=3.0,omega=0.6"),
+            "told": ("cfg:scale=2.0", "cfg:scale=2.0"),
+            "one": ("cfg:2.0", "cfg:2.0"),
+            "none": ("none", "none"),
+            "its own": (None, None),
+        }
+        assert told["open"].words("mini") == "text-only under pg:scale=3.0,omega=0.6"
+        assert told["open"].rule("sana") == "pg:scale=7.5,omega=0.6"
+
+    def test_a_row_may_say_itself_what_stands_for_its_guidance(self, tmp_path: Path) -> None:
+        own = 'guidance = "pg:omega=0.6", guided = { mini = "none" }'
+        text = PAPER.replace('guidance = "pg:omega=0.6"', own)
+        [row, *_] = read_paper(write_paper(tmp_path, text)).table("table-5").rows
+        assert row.run
+        assert row.run.rule("mini") == "none"
+
+    def test_figures_have_the_tables_digits_and_are_never_rounded(self, tmp_path: Path) -> None:
+        table = read_paper(write_paper(tmp_path)).table("table-4")
+        figures = [table.metrics["dino"].printed(row.values[0]) for row in table.rows if row.values]
+        assert figures == ["0.50", "0.6125", "0.90"]
+        assert table.metrics["clip_t"].printed("-") == "-"
 
     def test_names_that_nothing_answers_to_bring_the_nearest(self) -> None:
         with pytest.raises(UserError, match="did you mean sfo"):

@@ -12,6 +12,7 @@ from bench.cli import app
 from bench.errors import UserError
 from bench.outcomes import Outcome, RowOutcome, markdown, place, read_outcome, write_outcome
 from bench.papers import Claim, PublishedTable, load_table, read_paper
+from bench.paths import leaderboards_folder
 from bench.reproduce import Asked, judge, plan_rows, reproduce
 from bench.results import read_measured
 from tests.papers import PAPER, write_paper
@@ -43,6 +44,15 @@ def outcome(table: PublishedTable, tmp_path_factory: pytest.TempPathFactory) -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("work"))
         return reproduce(table, FEW)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """A sweep of anchors on two subjects of the mini world."""
+    paper = read_paper(write_paper(tmp_path_factory.mktemp("paper")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("work"))
+        return reproduce(paper.table("table-4"), FEW)
 
 
 def command(*arguments: str) -> Result:
@@ -88,7 +98,7 @@ class TestReproducing:
         assert {claim.id: claim.verdict for claim in outcome.claims} == {
             "order": "holds",
             "upset": "contradicted",
-            "twice": "undecided",
+            "twice": "not judged",
             "alike": "contradicted",
             "later": "not judged",
             "fid": "not judged",
@@ -96,6 +106,7 @@ class TestReproducing:
         why = {claim.id: claim.why for claim in outcome.claims}
         assert why["fid"] == "the protocol headline@1 has no fid"
         assert why["later"] == "'Tomorrow' was not run"
+        assert why["twice"] == "both rows are the same run"
 
     def test_rows_that_are_not_run_say_why(self, outcome: Outcome) -> None:
         why = {row.label: row.why for row in outcome.rows if not row.run}
@@ -130,6 +141,17 @@ class TestReproducing:
         assert (own.protocol.name, own.backbone) == ("sfo", "flux-dev")
         assert (mini.protocol.name, mini.backbone) == ("mini", "mini")
         assert (elsewhere.protocol.name, elsewhere.backbone) == ("headline", "mini")
+
+    def test_rows_are_guided_as_their_backbone_is(self, boards: Path) -> None:
+        planned = plan_rows(load_table("made-up/table-5"), Asked(backbone="sd15", suite="mini"))
+        on_mini = plan_rows(load_table("made-up/table-5"), Asked(backbone="mini"))
+        rules = [
+            [one.plan and one.plan.options.get("rule") for one in rows]
+            for rows in (planned, on_mini)
+        ]
+        own, told, unguided = "pg:scale=7.5,omega=0.6", "cfg:2.0", "none"
+        assert rules[0] == [own, told, told, unguided, None]
+        assert rules[1] == ["pg:scale=3.0,omega=0.6", told, told, unguided, None]
 
     def test_a_table_without_any_row_to_run_says_so(self, boards: Path) -> None:
         with pytest.raises(UserError, match="No row of made-up/table-3 is run on a benchmark"):
@@ -176,6 +198,63 @@ class TestOutcomes:
         path.write_text(path.read_text().replace('"holds"', '"sort of"'))
         with pytest.raises(UserError, match=r"is no outcome: claims\.0\.verdict"):
             read_outcome(path)
+
+    def test_those_of_earlier_versions_are_read_and_stay_what_they_are(self) -> None:
+        kept = sorted((leaderboards_folder() / "mini/1/reproduced").glob("sfo-*.json"))
+        assert len(kept) == 3
+        for path in kept:
+            assert read_outcome(path).model_dump_json(indent=2) + "\n" == path.read_text()
+
+
+class TestSweeps:
+    @pytest.fixture
+    def written(self, swept: Outcome, boards: Path) -> Path:
+        return write_outcome(swept, boards / "mini/1/reproduced")
+
+    def test_rows_that_the_paper_does_not_have_never_look_published(self, swept: Outcome) -> None:
+        page = markdown(swept)
+        [line] = [line for line in page.splitlines() if line.startswith("| s=9.0")]
+        label, paper, here = line.strip("| ").split(" | ")[:3]
+        assert (label, paper) == ("s=9.0 (added here)", "-")
+        assert float(here.split()[0]) < 1
+        assert "added here: the paper has no such row" in page
+
+    def test_are_drawn_published_beside_measured(self, swept: Outcome) -> None:
+        assert swept.drawing
+        published, measured = swept.drawing.panels
+        assert published.title == "published: made-up/table-4"
+        assert measured.title == "measured here: mini@1, mini weights, partial"
+        told = {
+            panel.title: [[point.label for point in sweep.points] for sweep in panel.sweeps]
+            for panel in (published, measured)
+        }
+        assert told[published.title] == [["1.0", "2.0"], ["2.0"]]
+        assert told[measured.title] == [["1.0", "2.0"], ["2.0", "9.0"]]
+        point, row = measured.sweeps[0].points[0], swept.measured(swept.rows[0])
+        assert row
+        assert (point.y, point.y_ci95) == (row.metrics["dino"].mean, row.metrics["dino"].ci95)
+
+    def test_stand_on_the_page_and_beside_it(self, swept: Outcome, written: Path) -> None:
+        assert "![A sweep](made-up-table-4.svg)" in markdown(swept)
+        assert written.with_suffix(".svg").is_file()
+
+    def test_a_drawing_of_something_else_is_stale_until_it_is_built(
+        self, written: Path, boards: Path
+    ) -> None:
+        build(boards)
+        assert check(boards) == []
+        path = written.with_suffix(".svg")
+        path.write_text("<svg/>")
+        assert check(boards) == [f"{path} is stale: run 'bench board build'"]
+        build(boards)
+        assert check(boards) == []
+
+    def test_drawing_a_table_otherwise_asks_for_no_new_runs(
+        self, written: Path, boards: Path
+    ) -> None:
+        build(boards)
+        write_paper(boards, PAPER.replace('label = "by l"', 'label = "by loudness"'))
+        assert check(boards) == []
 
 
 class TestBoard:
@@ -249,9 +328,15 @@ class TestCommand:
             "suite": "dreambench",
             "rows": 5,
             "run_here": 5,
+            "added_here": 0,
             "command": None,
             "claims": 7,
         }
+
+    def test_lists_rows_that_were_added_apart(self) -> None:
+        told = command("--list").stdout
+        [line] = [line for line in told.splitlines() if line.startswith("pg/table-9 ")]
+        assert "11 of 11 rows run, 6 added;" in line
 
     def test_without_a_table_it_says_where_to_find_one(self) -> None:
         assert "bench reproduce --list" in str(command().exception)

@@ -63,8 +63,9 @@ def _list(as_json: bool) -> None:
             "table": table.key,
             "title": table.title,
             "suite": table.suite,
-            "rows": len(table.rows),
-            "run_here": len(table.runnable),
+            "rows": sum(row.published for row in table.rows),
+            "run_here": sum(row.published for row in table.runnable),
+            "added_here": sum(not row.published for row in table.rows),
             "command": table.command,
             "claims": len(table.claims),
         }
@@ -75,7 +76,8 @@ def _list(as_json: bool) -> None:
         print_json(tables)
         return
     for told in tables:
-        here = told["command"] or f"{told['run_here']} of {told['rows']} rows run"
+        added = f", {told['added_here']} added" if told["added_here"] else ""
+        here = told["command"] or f"{told['run_here']} of {told['rows']} rows run{added}"
         counts = f"here: {here}; {told['claims']} claims"
         say(f"{told['table']:<14} {told['title']} ({counts})")
 
@@ -126,7 +128,9 @@ def _reproduce(table: "PublishedTable", asked: "Asked", out: Path | None, as_jso
     if outcome.runs and (folder := out or place(outcome, leaderboards_folder())):
         written = write_outcome(outcome, folder)
         if not as_json:
-            say(f"Written: {written} and {written.with_suffix('.md').name}")
+            beside = [".md", *([".svg"] if outcome.drawing else [])]
+            names = " and ".join(written.with_suffix(suffix).name for suffix in beside)
+            say(f"Written: {written}, {names}")
     if outcome.failures:
         raise UserError(" ".join(outcome.failures))
 
