@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.api import Material, Workspace
+from bench.errors import UserError
 from bench.methods.dreambooth_card import CLASSDIFFUSION
 from bench.methods.dreambooth_options import OVERRIDES, PLACE
 from bench.methods.dreambooth_ti import DreamBoothTi, DreamBoothTiOptions
@@ -46,6 +47,11 @@ class ClassDiffusion(DreamBoothTi):
     def __init__(self, backbone: Any, options: ClassDiffusionOptions) -> None:
         super().__init__(backbone, options)
         self._semantics = options.semantics
+        if options.semantics and not self.words.pooled:
+            raise UserError(
+                f"The backbone {backbone.spec.name} makes no pooled embedding of a prompt, which "
+                f"'{self.name}' needs; choose --backbone sd15, sdxl, flux-dev or mini."
+            )
 
     def _loss(self, material: Material, workspace: Workspace) -> Loss:
         denoising = super()._loss(material, workspace)

@@ -86,6 +86,6 @@ def words_of(backbone: Backbone, method: str) -> Words:
     if not isinstance(backbone, LearnsWords) or backbone.words is None:
         raise UserError(
             f"The backbone {backbone.spec.name} learns no words here, which '{method}' needs; "
-            "choose --backbone sd15, sdxl or mini, or the method dreambooth."
+            "choose --backbone sd15, sdxl, flux-dev, sana or mini, or the method dreambooth."
         )
     return backbone.words

@@ -7,7 +7,7 @@ from bench.methods.backbones.backbone import Text
 from bench.methods.backbones.words import Reader, Words
 
 
-class ClipVocabulary:
+class TokenizerVocabulary:
     """A tokenizer of transformers."""
 
     def __init__(self, tokenizer: Any) -> None:
@@ -32,7 +32,7 @@ def clip_words(pipeline: Any, encode: Callable[[list[str]], Text]) -> Words:
         ),
     }
     readers = {
-        name: Reader(encoder, encoder.get_input_embeddings(), ClipVocabulary(tokenizer))
+        name: Reader(encoder, encoder.get_input_embeddings(), TokenizerVocabulary(tokenizer))
         for name, (encoder, tokenizer) in pairs.items()
         if encoder is not None
     }

@@ -12,8 +12,10 @@ from bench import weights
 from bench.errors import UserError
 from bench.identity import file_digest, identity
 from bench.methods.backbones.backbone import BackboneSpec, Generators, Text
+from bench.methods.backbones.flow_words import flux_words
 from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.backbones.pipelines import pipeline_of
+from bench.methods.backbones.words import Words
 
 RESOLUTION = 512
 
@@ -54,9 +56,15 @@ class VaeCodec:
         return (images.float() / 2 + 0.5).clamp(0, 1)
 
 
+class ReleasedFlux(FluxBackbone):
+    """A FLUX whose text encoders can be taught words."""
+
+    words: Words
+
+
 def load(
     release: Release, resolution: int = RESOLUTION, max_text: int | None = None
-) -> FluxBackbone:
+) -> ReleasedFlux:
     """A release from ``SUBJECTBENCH_HOME/weights`` or the Hugging Face cache.
 
     bf16 on an accelerator, fp32 on the CPU; ``resolution`` in pixels, ``max_text`` in T5 tokens
@@ -73,7 +81,7 @@ def wrap(
     digest: str,
     resolution: int = RESOLUTION,
     max_text: int | None = None,
-) -> FluxBackbone:
+) -> ReleasedFlux:
     """Our backbone around a stock pipeline's parts; trainings recompute activations by block."""
     encoders = [pipeline.text_encoder, pipeline.text_encoder_2, pipeline.vae]
     length = max_text or release.max_text
@@ -96,7 +104,10 @@ def wrap(
     pipeline.transformer.enable_gradient_checkpointing()
     codec = VaeCodec(pipeline.vae)
     schedule = dict(pipeline.scheduler.config)
-    return FluxBackbone(spec, pipeline.transformer, encode_prompts, codec, schedule, encoders)
+    parts = (pipeline.transformer, encode_prompts, codec, schedule, encoders)
+    backbone = ReleasedFlux(spec, *parts)
+    backbone.words = flux_words(pipeline, encode_prompts)
+    return backbone
 
 
 def digest_of(folder: Path) -> str:

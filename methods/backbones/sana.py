@@ -13,6 +13,7 @@ from diffusers import AutoencoderDC, DPMSolverMultistepScheduler, SanaPipeline
 from torch import Tensor
 
 from bench.methods.backbones.backbone import Condition, Generators, Text
+from bench.methods.backbones.flow_words import sana_words
 from bench.methods.backbones.pipelines import pipeline_of, placed
 from bench.methods.backbones.stable_diffusion import Release
 from bench.methods.backbones.unet import Parts, UnetBackbone
@@ -107,14 +108,15 @@ def _load(release: Release, resolution: int | None) -> SanaBackbone:
 
 def _parts(pipeline: SanaPipeline) -> Parts:
     encoders = [pipeline.text_encoder, pipeline.vae]
-    codec = DcCodec(pipeline.vae)
+    codec, encode = DcCodec(pipeline.vae), _encoder(pipeline)
     return Parts(
         pipeline.transformer,
-        _encoder(pipeline),
+        encode,
         _null(pipeline),
         codec,
         pipeline.scheduler,
         encoders,
+        sana_words(pipeline, encode),
     )
 
 

@@ -32,11 +32,18 @@ class Vocabulary(Protocol):
 class Reader:
     """A text encoder with its vocabulary; learned vectors stand in for what it embeds.
 
-    The network is told another index in their place: CLIP's looks for the largest one.
+    The network is told another index in their place: CLIP's looks for the largest one. ``scale``:
+    what ``embedding`` multiplies its rows by before it gives them out.
     """
 
-    def __init__(self, encoder: nn.Module, embedding: nn.Embedding, vocabulary: Vocabulary) -> None:
-        self.embedding, self.vocabulary = embedding, vocabulary
+    def __init__(
+        self,
+        encoder: nn.Module,
+        embedding: nn.Embedding,
+        vocabulary: Vocabulary,
+        scale: float = 1.0,
+    ) -> None:
+        self.embedding, self.vocabulary, self.scale = embedding, vocabulary, scale
         self.vectors: dict[int, nn.Parameter] = {}
         self._taught: set[int] = set()
         encoder.requires_grad_(False)
@@ -64,15 +71,23 @@ class Reader:
     def _show(self, embedding: nn.Module, arguments: tuple[Any, ...], embedded: Tensor) -> Tensor:
         for index, vector in self.vectors.items():
             there = (self._said == index)[..., None]
-            embedded = torch.where(there, vector.to(embedded), embedded)
+            embedded = torch.where(there, (vector * self.scale).to(embedded), embedded)
         return embedded
 
 
 class Words:
-    """What a backbone's text encoders learn together; ``encode`` keeps gradients."""
+    """What a backbone's text encoders learn together; ``encode`` keeps gradients.
 
-    def __init__(self, encode: Callable[[list[str]], Text], readers: Mapping[str, Reader]) -> None:
-        self.encode, self.readers = encode, readers
+    ``pooled``: whether ``Text.pooled`` says what the whole prompt means, as it does but for SANA.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[list[str]], Text],
+        readers: Mapping[str, Reader],
+        pooled: bool = True,
+    ) -> None:
+        self.encode, self.readers, self.pooled = encode, readers, pooled
 
     def add(self, word: str, like: str) -> dict[str, nn.Parameter]:
         """A vector for each text encoder, by names that ``save`` knows them by."""

@@ -80,6 +80,12 @@ def test_a_subject_is_trained_without_class_images(workspace: Workspace) -> None
     assert not (workspace.cache / "class-images").exists()
 
 
+def test_a_single_photograph_may_be_all_that_it_sees() -> None:
+    assert len(method()._album(MUG).moments) == 2
+    [seen] = method(photographs="given")._album(MUG).moments
+    assert torch.equal(seen, method()._album(MUG).moments[0])
+
+
 def test_the_released_settings_are_the_defaults() -> None:
     options = ClassDiffusionOptions()
     assert (options.iterations, options.batch, options.lr) == (500, 2, 2e-5)

@@ -10,7 +10,6 @@ import torch
 
 from bench.api import Workspace
 from bench.errors import UserError
-from bench.methods.backbones import flux_dev
 from bench.methods.dreambooth_options import OVERRIDES
 from bench.methods.dreambooth_ti import DreamBoothTi, DreamBoothTiOptions
 from tests.methods.tiny_subjects import CAR, MUG, trained
@@ -75,9 +74,9 @@ def test_what_the_words_start_as_is_an_option(workspace: Workspace) -> None:
 
 
 def test_a_backbone_that_learns_no_words_is_refused_in_one_sentence(
-    flux_home: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("SUBJECTBENCH_HOME", str(flux_home))
-    flux = flux_dev.load(resolution=16, max_text=16)
-    with pytest.raises(UserError, match=r"^The backbone flux-dev learns no words here"):
-        DreamBoothTi(flux, DreamBoothTiOptions())
+    backbone = fresh()
+    monkeypatch.setattr(backbone, "words", None)
+    with pytest.raises(UserError, match=r"^The backbone mini learns no words here"):
+        DreamBoothTi(backbone, DreamBoothTiOptions())

@@ -10,7 +10,6 @@ import torch
 
 from bench.api import Workspace
 from bench.errors import UserError
-from bench.methods.backbones import flux_dev
 from bench.methods.rpo_prompts import called
 from bench.methods.textual_inversion import TextualInversion, TextualInversionOptions
 from bench.options import resolve
@@ -95,9 +94,9 @@ def test_a_token_of_two_words_is_refused() -> None:
 
 
 def test_a_backbone_that_learns_no_words_is_refused_in_one_sentence(
-    flux_home: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("SUBJECTBENCH_HOME", str(flux_home))
-    flux = flux_dev.load(resolution=16, max_text=16)
-    with pytest.raises(UserError, match=r"^The backbone flux-dev learns no words here"):
-        TextualInversion(flux, TextualInversionOptions())
+    backbone = fresh()
+    monkeypatch.setattr(backbone, "words", None)
+    with pytest.raises(UserError, match=r"^The backbone mini learns no words here"):
+        TextualInversion(backbone, TextualInversionOptions())
