@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 Scope = Literal["none", "subject", "corpus"]
 Precision = Literal["fp32", "tf32", "fp16", "bf16"]
 """How an encoder multiplies: exactly, or as fast as asked for."""
-Region = Literal["whole", "box", "subject", "background"]
-"""What an encoder sees of an image."""
+Region = Literal[
+    "whole", "box", "subject", "background", "mini-box", "mini-subject", "mini-background"
+]
+"""What an encoder sees of an image; those of mini are found without a network."""
 Average = Literal["images", "subjects"]
 """What a number is the mean over: images, or subjects of the means over their images."""
 

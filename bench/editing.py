@@ -32,6 +32,10 @@ def open_source(suite: Suite, subject: str, prompt_index: int) -> Image:
     """
     if suite.sources is None:
         raise UserError(f"{suite.key} has no images to be edited; choose a suite of edits.")
+    if suite.source == "mini":
+        from bench.mini.edits import render_source
+
+        return render_source(suite, subject, prompt_index)
     image = suite.sources[subject][prompt_index]
     path = source_folder(suite) / image.path
     if not path.is_file() or not is_file_of(image.sha256, path):

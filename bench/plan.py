@@ -152,7 +152,7 @@ def _demand_fit(suite: Suite, method: str) -> None:
     if suite.sources is None and edits:
         raise UserError(
             f"'{method}' edits images, and {suite.key} has none to be edited; choose a suite of "
-            "edits, such as imagenhub-editing."
+            "edits, such as mini-edit."
         )
     if not suite.images and getattr(factory, "needs_references", True):
         raise UserError(

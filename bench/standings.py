@@ -19,15 +19,22 @@ the method's revision; its link leads to the run's options and environment."""
 PARTIAL = (
     "Fewer subjects or seeds than the protocol asks for: not ranked, in the order of the mean."
 )
-ANCHORS = ("oracle", "copy-reference", "wrong-subject", "text-only", "noise")
-"""Methods that the others are read against."""
-ORACLE = ANCHORS[0]
 ANCHORED = (
     "anchor: no method, but what the others are read against; not ranked. oracle shows another "
     "photograph of the subject than the one given, which is not held against itself; "
     "copy-reference the one given; wrong-subject one of another subject; text-only what the "
     "backbone draws without the subject; noise nothing."
 )
+OF_EDITS = (
+    "anchor: no method, but what the others are read against; not ranked. oracle-edit shows the "
+    "true edit; copy-source the image that was to be edited, untouched."
+)
+ORACLE = "oracle"
+ANCHORS = {
+    **dict.fromkeys((ORACLE, "copy-reference", "wrong-subject", "text-only", "noise"), ANCHORED),
+    **dict.fromkeys(("oracle-edit", "copy-source"), OF_EDITS),
+}
+"""Methods that the others are read against, to what is said of them."""
 ABOVE = "†"
 COPYING = (
     f"{ABOVE} beyond the oracle: closer to the photographs than another real one is, which is a "
@@ -277,7 +284,7 @@ def _footnotes(result: RunResult) -> list[str]:
 def _anchor_notes(lines: Sequence[Line]) -> list[str]:
     """What the anchors among the rows are, and what it means to pass the oracle."""
     results, oracle = [result for _, result in lines], _oracle(lines)
-    notes = [ANCHORED] if any(_is_anchor(result) for result in results) else []
+    notes = list(dict.fromkeys(ANCHORS[told.method] for told in results if _is_anchor(told)))
     return [*notes, COPYING] if any(_beyond(result, oracle) for result in results) else notes
 
 
@@ -285,4 +292,6 @@ def _definition(told: Aggregate) -> str:
     parts = [f"version {told.metric_version}", told.unit]
     if told.encoder:
         parts.append(f"encoder {told.encoder} ({(told.encoder_digest or 'no digest')[:12]})")
-    return ", ".join([*parts, f"references: {told.references}"])
+    if told.region != "whole":
+        parts.append(f"region {told.region}")
+    return ", ".join([*parts, told.held_against.replace("references ", "references: ")])

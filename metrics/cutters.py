@@ -35,7 +35,7 @@ class Box:
 
     def find(self, images: Sequence[Image], nouns: Sequence[str]) -> list[Finding]:
         """(5,) float32 numbers as bytes."""
-        return [_written(grounding, None) for grounding in self._grounder.ground(images, nouns)]
+        return [written(grounding, None) for grounding in self._grounder.ground(images, nouns)]
 
     def found(self, finding: Finding) -> bool:
         return regions.found(self.region, *_read(finding))
@@ -71,7 +71,7 @@ class Subject(Box):
             self._masker.mask([image], [grounding.box])[0] if grounding.box else None
             for image, grounding in zip(images, groundings, strict=True)
         ]
-        return list(map(_written, groundings, masks))
+        return list(map(written, groundings, masks))
 
 
 class Background(Subject):
@@ -86,7 +86,8 @@ class Background(Subject):
         return regions.background_pair(image, mask, other, other_mask)
 
 
-def _written(grounding: Grounding, mask: Mask | None) -> Finding:
+def written(grounding: Grounding, mask: Mask | None) -> Finding:
+    """What a cutter remembers: the box's numbers as bytes, and after them the mask."""
     box = regions.to_vector(grounding).view(np.uint8)
     return box if mask is None else np.concatenate([box, regions.packed(mask)])
 

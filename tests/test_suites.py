@@ -28,6 +28,8 @@ GOLDEN = {
     "dreambench@1": "df222f1daae3fdb61703e4aab132942007a0393ba889ff816834849dc6cdea4d",
     "imagenhub-generation@1": "2340c141b3dd7f092113836cf8c7f16d9898338b8fda8a1c9ae1e8aa52c8b8bf",
     "mini@1": "53b45d3df4c15f9ffa6422f720575f29a52ded29ae53cdef704e4ba12f21c4de",
+    "mini-edit@1": "6f836d6cbd1b0669dd212d2f1470655ebc2fd6fb39aa7cc4d73d74738426276d",
+    "mini-edit-validation@1": "0c80606349af53bf2d397c06b1182d0bf73b43e5aa7e4d10d21d882ad0ba6c7a",
     "mini-validation@1": "363e50c7a73eaa52675d7cf3182158750b2504c780af0dcdab47aa582a8fe6cd",
     "partiprompts@1": "fff16918d172a327a7875e0e7538e3d02f80d5a56a710744f5dd294dfe7e0282",
     "vico@1": "2f332066e1ce1f9c8cc2c7bb75c1dea46469f190a478de4b3564fe2f40d37bb3",

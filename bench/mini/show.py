@@ -6,8 +6,10 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from bench.api import Case
+from bench.editing import open_source
 from bench.errors import UserError
 from bench.made import MANIFEST
+from bench.mini.edits import render_edit
 from bench.mini.grammar import scene_of
 from bench.mini.world import render_scene, sample_identity, scene_pose
 from bench.plan import make_cases
@@ -44,6 +46,8 @@ def default_runs(folder: Path) -> list[Path]:
 def show(runs: Sequence[Path], out: Path, subjects: int) -> None:
     """Write a PNG: a row per subject and prompt with reference, truth and each run's image.
 
+    For edits the image to be edited stands beside the reference.
+
     UserError when a run is not one of the mini world or lacks images.
     """
     results = [_result(run) for run in runs]
@@ -52,10 +56,11 @@ def show(runs: Sequence[Path], out: Path, subjects: int) -> None:
         raise UserError("These runs are not all on one mini suite; name runs on the same one.")
     stores = [ImageStore(run / "images") for run in runs]
     cases = _cases(suite, results[0], subjects)
-    labels = ["reference", "truth", *(result.method for result in results)]
+    edited = ["to be edited"] if suite.sources else []
+    labels = ["reference", *edited, "truth", *(result.method for result in results)]
     sheet = _sheet(len(cases), len(labels), labels)
     for row, case in enumerate(cases):
-        images = [_reference(suite, case), _truth(suite, case)]
+        images = [_reference(suite, case), *_edited(suite, case), _truth(suite, case)]
         images += [_drawn(store, case) for store in stores]
         for column, image in enumerate(images):
             sheet.paste(image.resize((CELL, CELL), Image.Resampling.NEAREST), _place(row, column))
@@ -93,10 +98,17 @@ def _reference(suite: Suite, case: Case) -> Image.Image:
 def _truth(suite: Suite, case: Case) -> Image.Image:
     """What the prompt asks for, as the world draws it."""
     assert suite.world is not None
+    if suite.sources:
+        return render_edit(suite, case.subject, case.prompt_index)
     index = [subject.directory for subject in suite.subjects].index(case.subject)
     subject = sample_identity(suite.world.seed, suite.world.split, index)
     scene = scene_of(suite.prompts_object[case.prompt_index])
     return Image.fromarray(render_scene(subject, scene, scene_pose(scene)))
+
+
+def _edited(suite: Suite, case: Case) -> list[Image.Image]:
+    """The image to be edited, in a suite of edits."""
+    return [open_source(suite, case.subject, case.prompt_index)] if suite.sources else []
 
 
 def _drawn(store: ImageStore, case: Case) -> Image.Image:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 REFERENCES = tuple(f"{k:02d}.png" for k in range(4))
+HEADER = "path\tsha256\tbytes"
+"""Of a table of images."""
 
 
 def render_suite_reference(suite: Suite, subject: Subject, file: str) -> Picture:
@@ -34,23 +36,37 @@ def render_suite_reference(suite: Suite, subject: Subject, file: str) -> Picture
         raise unknown(f"reference image of {suite.key}", file, subject.references)
     if suite.world is None:
         raise ValueError(f"{suite.key} draws its images but names no world")
-    index = int(subject.directory.rpartition("-")[2])
+    index = index_of(subject.directory)
     return fromarray(_render(suite.world, index, REFERENCES.index(file)))
+
+
+def index_of(directory: str) -> int:
+    """Which subject of its split lies in a directory."""
+    return int(directory.rpartition("-")[2])
+
+
+def world_of(folder: Path) -> World:
+    """The world that a suite's ``suite.toml`` names."""
+    text = (folder / "suite.toml").read_text(encoding="utf-8")
+    return World.model_validate(tomllib.loads(text)["world"])
+
+
+def image_row(path: str, image: Image) -> str:
+    """The line of a drawn image in a table of images."""
+    pixels = image.tobytes()
+    return f"{path}\t{hashlib.sha256(pixels).hexdigest()}\t{len(pixels)}"
 
 
 def write_suite_tables(folder: Path) -> None:
     """Write the subjects and image digests that follow from ``suite.toml``, and freeze them."""
-    text = (folder / "suite.toml").read_text(encoding="utf-8")
-    world = World.model_validate(tomllib.loads(text)["world"])
+    world = world_of(folder)
     subjects = ["directory\tclass_noun\tdescriptive_name\tlive"]
-    images = ["path\tsha256\tbytes"]
+    images = [HEADER]
     for index in range(world.count):
         kind = sample_identity(world.seed, world.split, index).kind
         subjects.append(f"{kind}-{index:03d}\t{kind}\t{kind}\t0")
         for k, file in enumerate(REFERENCES):
-            pixels = _render(world, index, k).tobytes()
-            digest = hashlib.sha256(pixels).hexdigest()
-            images.append(f"{kind}-{index:03d}/{file}\t{digest}\t{len(pixels)}")
+            images.append(image_row(f"{kind}-{index:03d}/{file}", _render(world, index, k)))
     (folder / "subjects.tsv").write_text("\n".join(subjects) + "\n")
     (folder / "images.tsv").write_text("\n".join(images) + "\n")
     freeze(folder)

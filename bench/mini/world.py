@@ -135,13 +135,14 @@ def render_scene(identity: Identity, scene: Scene, pose: Pose) -> Image:
     """The subject in a scene, as the scene's prompt says it."""
     if scene.recolour:
         identity = replace(identity, body=PALETTE[scene.recolour])
-    canvas = _background(scene.place) * np.array(TINTS[scene.time])
-    if scene.other and scene.other_colour:
-        x = 27.0 if scene.side == "right" else 5.0
-        shape, colour = OTHERS[scene.other], PALETTE[scene.other_colour]
-        _paint(canvas, shape, Pose(x, 25.0, 4.2, 0.0), _tinted(colour, scene.time))
+    canvas = _setting(scene)
     _paint_subject(canvas, identity, pose, scene.time)
     return _to_image(canvas)
+
+
+def render_setting(scene: Scene) -> Image:
+    """A scene without its subject."""
+    return _to_image(_setting(scene))
 
 
 TINTS: dict[str, RGB] = {
@@ -216,6 +217,15 @@ def _pattern(identity: Identity, x: Array, y: Array) -> NDArray[np.bool_]:
     if identity.pattern == "checks":
         return (fu < 0.5) ^ (fv < 0.5)
     return u > 0
+
+
+def _setting(scene: Scene) -> Array:
+    canvas: Array = _background(scene.place) * np.array(TINTS[scene.time])
+    if scene.other and scene.other_colour:
+        x = 27.0 if scene.side == "right" else 5.0
+        shape, colour = OTHERS[scene.other], PALETTE[scene.other_colour]
+        _paint(canvas, shape, Pose(x, 25.0, 4.2, 0.0), _tinted(colour, scene.time))
+    return canvas
 
 
 def _background(place: str) -> Array:
