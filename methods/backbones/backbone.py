@@ -211,6 +211,21 @@ class Backbone(Protocol):
         """A fresh adapter: it changes nothing until it is trained."""
         ...
 
+    def add_weights(self, name: str, only: str = ".*", precision: Precision = "fp32") -> None:
+        """An adapter of another kind: a copy of the network's weights whose names match ``only``.
+
+        Its scale interpolates: 0 is the pre-trained network, 1 the copy. ValueError for a name
+        that is taken.
+        """
+        ...
+
+    def load_weights(self, name: str, path: Path, precision: Precision = "fp32") -> None:
+        """Such a copy from a file, or from a folder as diffusers saves networks.
+
+        UserError when it cannot be read or does not fit.
+        """
+        ...
+
     def remove_adapter(self, name: str) -> None:
         """Take an adapter away, so that another may have its name. ValueError for none."""
         ...

@@ -111,7 +111,7 @@ def _passed(
     """The runs after one block, and what may be kept of them."""
     forward: Any = _double_block if isinstance(block, FluxTransformerBlock) else _single_block
     if torch.is_grad_enabled() and transformer.gradient_checkpointing:
-        answer = torch.utils.checkpoint.checkpoint(forward, block, *arguments, use_reentrant=False)
+        answer = transformer._gradient_checkpointing_func(forward, block, *arguments)
     else:
         answer = forward(block, *arguments)
     return cast(tuple[list[Tensor], Kept], answer)

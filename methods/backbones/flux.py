@@ -1,6 +1,6 @@
 """The FLUX family: one backbone class for its releases and for mini, made of exchangeable parts."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -27,6 +27,7 @@ from bench.methods.backbones.backbone import (
 from bench.methods.backbones.conditioned import Branch, Kept, remember, velocity
 from bench.methods.backbones.decoding import Decoding
 from bench.methods.backbones.encoders import EncodePrompts, Encoders
+from bench.methods.backbones.full import FullWeights, TakesFullWeights
 from bench.methods.backbones.strides import flow_stride
 from bench.methods.guidance import UNGUIDED
 from bench.methods.objectives import noised
@@ -93,7 +94,7 @@ def position_ids(side: int, shift: int = 0) -> Tensor:
     return ids.reshape(-1, 3)
 
 
-class FluxBackbone(Encoders):
+class FluxBackbone(TakesFullWeights, Encoders):
     """A transformer, a prompt encoder, a codec and a schedule; objectives know nothing more.
 
     ``conditioning`` may be set at any time.
@@ -113,6 +114,9 @@ class FluxBackbone(Encoders):
         self._schedule, self.conditioning = schedule, Conditioning()
         self._everywhere: set[str] = set()
         self._brought: set[str] = set()
+        self._full = FullWeights(transformer)
+        if transformer.is_gradient_checkpointing:
+            transformer.enable_gradient_checkpointing(self._full.checkpointed)
         lora.freeze(transformer)
         self._side = spec.resolution // (codec.factor * codec.patch)
 
@@ -166,7 +170,8 @@ class FluxBackbone(Encoders):
 
         The reference stands beside the image at timestep 0, as ``conditioning`` says, and the
         adapters named in ``weights`` act on its tokens alone (OminiControl), but for those that
-        were put there to act on the image's as well. ValueError for adapters that are not there.
+        were put there to act on the image's as well, and full weights, which act on all tokens.
+        ValueError for adapters that are not there.
         """
         return self._predict(x, t, condition, weights, guidance)
 
@@ -179,8 +184,7 @@ class FluxBackbone(Encoders):
         guidance: float,
         memory: list[Kept] | None = None,
     ) -> Tensor:
-        if absent := weights.keys() - getattr(self.transformer, "peft_config", {}).keys():
-            raise ValueError(f"no such adapter on the backbone: {', '.join(sorted(absent))}")
+        self._require(weights.keys())
         ids = position_ids(self._side).to(x.device)
         on_image = {name: weights[name] for name in weights if name in self._everywhere}
         branches = [Branch(x, ids, t, self._guidance(t, guidance), on_image)]
@@ -189,7 +193,13 @@ class FluxBackbone(Encoders):
         elif condition.reference is not None:
             branches.append(self._branch(condition.reference, weights))
         on_text = {name: weights[name] for name in weights if name in self._brought}
-        return velocity(self.transformer, condition.text, branches, memory, on_text)[0]
+        with self._full.acting(weights):
+            return velocity(self.transformer, condition.text, branches, memory, on_text)[0]
+
+    def _require(self, names: Set[str]) -> None:
+        there = getattr(self.transformer, "peft_config", {}).keys() | self._full.names
+        if absent := names - there:
+            raise ValueError(f"no such adapter on the backbone: {', '.join(sorted(absent))}")
 
     def _branch(self, reference: Tensor, weights: Weights) -> Branch:
         """A reference: clean, unguided, beside the image."""
@@ -203,7 +213,8 @@ class FluxBackbone(Encoders):
         if condition.reference is None:
             return None
         branch = self._branch(condition.reference, weights)
-        return remember(self.transformer, condition.text, branch)
+        with self._full.acting(weights):
+            return remember(self.transformer, condition.text, branch)
 
     def _guidance(self, t: Tensor, scale: float) -> Tensor | None:
         return torch.full_like(t, scale) if self.spec.guidance is not None else None
@@ -279,17 +290,22 @@ class FluxBackbone(Encoders):
 
     def remove_adapter(self, name: str) -> None:
         """Take an adapter away, so that another may have its name. ValueError for none."""
-        if name not in getattr(self.transformer, "peft_config", {}):
-            raise ValueError(f"no such adapter on the backbone: {name}")
+        self._require({name})
+        if name in self._full.names:
+            self._full.remove(name)
+            return
         self.transformer.delete_adapters(name)
         self._everywhere.discard(name)
         self._brought.discard(name)
 
     def adapter_parameters(self, name: str) -> dict[str, nn.Parameter]:
-        return lora.adapter_parameters(self.transformer, name)
+        return self._full.parameters(name) or lora.adapter_parameters(self.transformer, name)
 
     def save_adapter(self, name: str, path: Path) -> None:
-        lora.save_adapter(self.transformer, name, path)
+        if name in self._full.names:
+            self._full.save(name, path)
+        else:
+            lora.save_adapter(self.transformer, name, path)
 
     def load_adapter(
         self,

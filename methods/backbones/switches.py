@@ -12,7 +12,8 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
 from peft.tuners.lora import LoraLayer
 from torch import nn
-from torch.utils.checkpoint import checkpoint
+
+from bench.methods.backbones.full import FullWeights
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Switches:
     The network's activation checkpointing is on from here.
     """
 
-    def __init__(self, unet: UNet2DConditionModel) -> None:
-        self._unet = unet
+    def __init__(self, unet: UNet2DConditionModel, full: FullWeights) -> None:
+        self._unet, self._full = unet, full
         self.adapters_changed()
         unet.enable_gradient_checkpointing(self._checkpointed)
 
@@ -65,4 +66,4 @@ class Switches:
             self.turn(wanted)
             return module(*arguments)
 
-        return checkpoint(again, *arguments, use_reentrant=False)
+        return self._full.checkpointed(again, *arguments)

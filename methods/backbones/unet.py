@@ -28,6 +28,7 @@ from bench.methods.backbones.backbone import (
 )
 from bench.methods.backbones.decoding import Decoding
 from bench.methods.backbones.encoders import EncodePrompts, Encoders
+from bench.methods.backbones.full import FullWeights, TakesFullWeights
 from bench.methods.backbones.strides import strides
 from bench.methods.backbones.switches import Acting, Switches
 from bench.methods.backbones.words import Words
@@ -89,7 +90,7 @@ class Parts:
     words: Words | None = None
 
 
-class UnetBackbone(Encoders):
+class UnetBackbone(TakesFullWeights, Encoders):
     """Any of the family; its members add what else their network is told.
 
     Without an image prompt, as here, there are no references: text is all that it is told.
@@ -108,7 +109,8 @@ class UnetBackbone(Encoders):
         self.words = parts.words
         self._noising = DDPMScheduler.from_config(parts.scheduler.config)
         lora.freeze(parts.unet)
-        self._switches = Switches(parts.unet)
+        self._full = FullWeights(parts.unet)
+        self._switches = Switches(parts.unet, self._full)
 
     def latents(self, moments: Tensor, generators: Generators) -> Tensor:
         """Latents (B, C, h, w) drawn from moments; one generator per image."""
@@ -222,7 +224,8 @@ class UnetBackbone(Encoders):
     ) -> Tensor:
         self._require(weights.keys())
         self._switches.turn(self._acting(condition, weights))
-        return self._forward(x.to(self.dtype), timesteps, condition).to(x.dtype)
+        with self._full.acting(weights):
+            return self._forward(x.to(self.dtype), timesteps, condition).to(x.dtype)
 
     def _forward(self, x: Tensor, timesteps: Tensor, condition: Condition) -> Tensor:
         answer: Tensor = self.unet(
@@ -235,7 +238,7 @@ class UnetBackbone(Encoders):
         return answer
 
     def _require(self, names: Set[str]) -> None:
-        if absent := names - getattr(self.unet, "peft_config", {}).keys():
+        if absent := names - getattr(self.unet, "peft_config", {}).keys() - self._full.names:
             raise ValueError(f"no such adapter on the backbone: {', '.join(sorted(absent))}")
 
     def _acting(self, condition: Condition, weights: Weights) -> Acting:
@@ -271,14 +274,20 @@ class UnetBackbone(Encoders):
     def remove_adapter(self, name: str) -> None:
         """Take an adapter away, so that another may have its name. ValueError for none."""
         self._require({name})
+        if name in self._full.names:
+            self._full.remove(name)
+            return
         self.unet.delete_adapters(name)
         self._switches.adapters_changed()
 
     def adapter_parameters(self, name: str) -> dict[str, nn.Parameter]:
-        return lora.adapter_parameters(self.unet, name)
+        return self._full.parameters(name) or lora.adapter_parameters(self.unet, name)
 
     def save_adapter(self, name: str, path: Path) -> None:
-        unet_lora.save_adapter(self.unet, name, path, self.layers)
+        if name in self._full.names:
+            self._full.save(name, path)
+        else:
+            unet_lora.save_adapter(self.unet, name, path, self.layers)
 
     def load_adapter(
         self,
