@@ -27,6 +27,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "textual-inversion": "bench.methods.textual_inversion:TextualInversion",
         "dreambooth-ti": "bench.methods.dreambooth_ti:DreamBoothTi",
         "classdiffusion": "bench.methods.classdiffusion:ClassDiffusion",
+        "siso": "bench.methods.siso:Siso",
         "oracle": "bench.methods.anchors:Oracle",
         "copy-reference": "bench.methods.anchors:CopyReference",
         "wrong-subject": "bench.methods.anchors:WrongSubject",

@@ -66,7 +66,7 @@ class NetworkEncoder:
     ) -> None:
         self.name, self.precision = name, precision
         self.path = path or weights.find(stored or name)
-        self._build, self._prepare, self._colours, self._batch = build, prepare, colours, batch
+        self._build, self.preparation, self.colours, self._batch = build, prepare, colours, batch
 
     @cached_property
     def digest(self) -> str:
@@ -74,8 +74,8 @@ class NetworkEncoder:
 
     @cached_property
     def recipe(self) -> str:
-        parts: list[Any] = [self.name, self.digest, self._build, described(self._prepare)]
-        return identity([*parts, described(self._colours), self.precision])
+        parts: list[Any] = [self.name, self.digest, self._build, described(self.preparation)]
+        return identity([*parts, described(self.colours), self.precision])
 
     @cached_property
     def runner(self) -> "Runner":
@@ -95,10 +95,10 @@ class NetworkEncoder:
         return Runner(towers, self.precision, self._batch)
 
     def prepare(self, image: Image) -> "Pixels":
-        return self._prepare(image)
+        return self.preparation(image)
 
     def encode_images(self, prepared: Sequence["Pixels"]) -> "Embeddings":
-        return self.runner.images(prepared, self._colours)
+        return self.runner.images(prepared, self.colours)
 
     def encode_texts(self, texts: Sequence[str]) -> "Embeddings":
         if self.runner.towers.texts is None:

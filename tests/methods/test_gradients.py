@@ -11,28 +11,22 @@ from torch import Tensor, nn
 from bench import registry
 from bench.methods.backbones.backbone import Backbone, Condition
 from bench.methods.backbones.decoding import Decoding
-from tests.methods.conftest import tiny_flux
+from tests.methods.tiny_optimised import FAMILIES
 from tests.methods.tiny_sdxl import seeded
-from tests.methods.tiny_text_backbones import SIDE, save
+from tests.methods.tiny_text_backbones import SIDE
 from tests.methods.tiny_trainings import fresh
 
-NAMES = ("mini", "flux-schnell", "sd-turbo", "sdxl-turbo", "sana-512")
+pytest_plugins = ["tests.methods.tiny_optimised"]
+NAMES = ("mini", *FAMILIES)
 STEPS, OWN = 3, {"own": 1.0}
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("home")
-    save(made)
-    schedule = {"shift": 1.0, "use_dynamic_shifting": False}
-    tiny_flux(schedule, guided=False).save_pretrained(made / "weights" / "flux-schnell")
-    return made
-
-
 @pytest.fixture(params=NAMES)
-def backbone(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def backbone(
+    request: pytest.FixtureRequest, optimised_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Any:
     """With an adapter whose B is not zero."""
-    monkeypatch.setenv("SUBJECTBENCH_HOME", str(home))
+    monkeypatch.setenv("SUBJECTBENCH_HOME", str(optimised_home))
     name: str = request.param
     made = fresh() if name == "mini" else registry.load("backbone", name)(resolution=SIDE)
     made.add_adapter("own", 2, 0, "image")
@@ -54,7 +48,8 @@ def asked(backbone: Backbone) -> tuple[Condition, Tensor]:
 
 def sampled(backbone: Backbone, through: int) -> Tensor:
     guidance = backbone.spec.guidance or 1.0
-    return backbone.sample(*asked(backbone), OWN, STEPS, guidance, through=through)
+    latents: Tensor = backbone.sample(*asked(backbone), OWN, STEPS, guidance, through=through)
+    return latents
 
 
 def gradient(backbone: Backbone, latents: Tensor) -> Tensor:
