@@ -235,7 +235,8 @@ def edits(tmp_path: Path, home: Path) -> tuple[Suite, list[Drawn]]:
         drawn.append((CASES[number], path, str(number)))
         digest = file_digest(folder / f"{number:02d}")
         files.append(ImageFile(path=f"cup/{number:02d}", sha256=digest, bytes=1))
-    return SUITE.model_copy(update={"sources": {CASES[0].subject: tuple(files)}}), drawn
+    photographed = {"source": "files", "sources": {CASES[0].subject: tuple(files)}}
+    return SUITE.model_copy(update=photographed), drawn
 
 
 def test_the_subject_is_hidden_in_both_where_backgrounds_are_held_against_each_other(
