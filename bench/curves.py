@@ -5,10 +5,10 @@ A drawing is data first, so that a file can say what it was drawn from.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
-from math import hypot
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import Field
 
 from bench.api import Frozen
@@ -17,6 +17,8 @@ from bench.store import write_atomically
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
+    from numpy.typing import NDArray
 
     from bench.papers import PublishedTable
     from bench.stats import Estimate
@@ -29,8 +31,10 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 """Of Okabe and Ito, which colour-blind people tell apart; markers and dashes differ besides."""
 MARKERS = "os^D"
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)))
-APART = 17.0
-"""Pixels at 100 to an inch that two labels of points lie apart at least; others are left out."""
+NAME = (16.0, 9.0)
+"""What the name of a point takes up, in points of type, with a marker's margin."""
+SIDES = ((1, 1), (-1, 1), (1, -1), (-1, -1))
+"""Where a name may stand, by preference: above to the right of its point, ..."""
 STYLE: dict[str, Any] = {"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "bench"}
 
 
@@ -157,7 +161,7 @@ def figure_of(told: Drawing) -> "Figure":
     from matplotlib.figure import Figure
 
     count = len(told.panels)
-    figure = Figure(figsize=(5.2 * count, 4.4), dpi=100, layout="constrained")
+    figure = Figure(figsize=(5.2 * count, 4.4), dpi=72, layout="constrained")
     panels = list(zip(figure.subplots(1, count, squeeze=False)[0], told.panels, strict=True))
     for axes, panel in panels:
         _draw(axes, panel)
@@ -196,17 +200,38 @@ def _draw_sweep(axes: "Axes", sweep: Sweep) -> None:
 
 
 def _name_points(axes: "Axes", sweeps: Sequence[Sweep]) -> None:
-    """Names stand at the ends of every sweep first, then wherever there is room between."""
+    """Names stand where they cover nothing, those of a sweep's ends first; others are left out."""
     ends = [(sweep, point) for sweep in sweeps for point in (sweep.points[0], sweep.points[-1])]
     between = [(sweep, point) for sweep in sweeps for point in sweep.points[1:-1]]
-    taken: list[tuple[float, float]] = []
-    for sweep, point in [*ends, *between]:
+    spots = axes.transData.transform(np.concatenate([_along(sweep) for sweep in sweeps]))
+    taken: list[Bbox] = []
+    for sweep, point in dict.fromkeys([*ends, *between]):
         at = point.x, point.y
-        x, y = axes.transData.transform(at)
-        if all(hypot(x - a, y - b) >= APART for a, b in taken):
-            taken.append((x, y))
-            how: dict[str, Any] = {"color": COLOURS[sweep.place], "fontsize": 7.5}
-            axes.annotate(point.label, at, (4, 4), textcoords="offset points", **how)
+        for side in SIDES:
+            away, box = _beside(axes.transData.transform(at), side)
+            if not box.count_contains(spots) and not box.count_overlaps(taken):
+                taken.append(box)
+                how: dict[str, Any] = {"color": COLOURS[sweep.place], "fontsize": 7.5}
+                how |= {"ha": "center", "va": "center", "textcoords": "offset points"}
+                axes.annotate(point.label, at, away, **how)
+                break
+
+
+def _along(sweep: Sweep) -> "NDArray[np.float64]":
+    """Places (N, 2) all along a sweep's line."""
+    corners = np.array([(point.x, point.y) for point in sweep.points])
+    steps = np.linspace(0, len(corners) - 1, 20 * len(corners) - 19)
+    return np.stack([np.interp(steps, range(len(corners)), axis) for axis in corners.T], axis=1)
+
+
+def _beside(spot: Any, side: tuple[int, int]) -> tuple[tuple[float, float], "Bbox"]:
+    """How far away the middle of a name stands on this side of a spot, and the room it takes."""
+    from matplotlib.transforms import Bbox
+
+    (x, y), (width, height) = spot, NAME
+    away = side[0] * (width / 2 + 2), side[1] * (height / 2 + 2)
+    corner = x + away[0] - width / 2, y + away[1] - height / 2
+    return away, Bbox.from_bounds(*corner, width, height)
 
 
 def write_curve(told: Drawing, path: Path) -> Path:

@@ -32,7 +32,7 @@ def estimate(mean: float) -> Estimate:
 
 
 APART = drawn(
-    sweep("a", (0.1, 0.1), (0.5, 0.5), (0.9, 0.9)), sweep("b", (0.1, 0.9), (0.9, 0.1), place=1)
+    sweep("a", (0.1, 0.1), (0.5, 0.5), (0.9, 0.9)), sweep("b", (0.1, 0.8), (0.6, 0.9), place=1)
 )
 
 
@@ -93,10 +93,13 @@ class TestSvg:
         assert COLOURS[1].lower() in text
         assert len(set(COLOURS)) == len(COLOURS)
 
-    def test_names_that_would_lie_on_another_are_left_out_but_ends_come_first(self) -> None:
-        close = sweep("p", (0, 0), (0.001, 0.001), (1, 1))
-        assert {"p0", "p2"} <= set(words(drawn(close)))
-        assert "p1" not in words(drawn(close))
+    def test_names_stand_beside_each_other_where_points_are_close(self) -> None:
+        assert {"p0", "p1", "p2"} <= set(words(drawn(sweep("p", (0, 0), (0.01, 0), (1, 1)))))
+
+    def test_in_a_crowd_ends_are_named_and_names_that_would_cover_others_are_left_out(self) -> None:
+        crowd = sweep("p", *((n / 1000, 0) for n in range(9)), (1, 1))
+        named = {word for word in words(drawn(crowd)) if word[:1] == "p" != word}
+        assert {"p0", "p9"} < named < {f"p{n}" for n in range(10)}
 
     def test_the_same_drawing_is_the_same_text(self) -> None:
         assert svg(APART) == svg(APART)

@@ -396,6 +396,16 @@ class TestReading:
         assert figures == ["0.50", "0.6125", "0.90"]
         assert table.metrics["clip_t"].printed("-") == "-"
 
+    def test_the_example_of_the_documentation_is_a_paper(self, tmp_path: Path) -> None:
+        page = (Path(__file__).parents[1] / "docs/reproduce.md").read_text(encoding="utf-8")
+        [example] = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+        paper = write_paper(tmp_path, f'title = "Yours"\nsource = "you"\n{example}')
+        rows = {row.label: row for row in read_paper(paper).table("table-7").rows}
+        tuned = rows["Tuned"].run
+        assert tuned
+        assert tuned.rule("sdxl") == "cfg:scale=5.0"
+        assert not rows["Tuned, λ=2"].published
+
     def test_names_that_nothing_answers_to_bring_the_nearest(self) -> None:
         with pytest.raises(UserError, match="did you mean sfo"):
             load_table("sfoo/table-1")

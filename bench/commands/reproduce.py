@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from bench.reproduce import Asked, Planned
 
 
+WIDE = 160
+"""Columns of a table that goes to a file, where nothing has to be folded."""
+
+
 def reproduce(
     table: Annotated[
         str | None, typer.Argument(metavar="PAPER/TABLE", help="As --list names it.")
@@ -160,7 +164,7 @@ def _show(outcome: "Outcome") -> None:
         table.add_column(head.replace(", ", "\n"), no_wrap=number > 0, overflow="fold")
     for cells in body(outcome):
         table.add_row(*(Text(cell.replace(" [", "\n[")) for cell in cells))
-    stdout.print(table)
+    stdout.print(table, width=None if stdout.is_terminal else WIDE)
     for row in outcome.rows:
         if row.why:
             say(f"{row.label}: {row.why}")
