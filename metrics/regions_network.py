@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL.Image import Image
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import (
     AutoModelForMaskGeneration,
     AutoModelForZeroShotObjectDetection,
@@ -56,13 +59,23 @@ class Outliner:
 
     def mask(self, image: Image, box: "Box") -> "Mask":
         """Of the masks proposed for a box the one whose predicted overlap is the largest."""
+        masks, overlaps = self._proposed(image, box)
+        chosen: Mask = masks[overlaps.argmax()].cpu().numpy()
+        return chosen
+
+    def masks(self, image: Image, box: "Box") -> NDArray[np.bool_]:
+        """All masks (3, H, W) that are proposed for a box."""
+        proposed: NDArray[np.bool_] = self._proposed(image, box)[0].cpu().numpy()
+        return proposed
+
+    def _proposed(self, image: Image, box: "Box") -> tuple[Tensor, Tensor]:
+        """Masks (3, H, W) and their predicted overlaps (3,)."""
         inputs = self.processor(images=image, input_boxes=[[list(box)]], return_tensors="pt")
         sizes = inputs.pop("original_sizes"), inputs.pop("reshaped_input_sizes")
         with exactly():
             outputs = self.model(**inputs.to(self.model.device))
             masks = self.processor.post_process_masks(outputs.pred_masks, *sizes)[0][0]
-        chosen: Mask = masks[outputs.iou_scores[0, 0].argmax()].cpu().numpy()
-        return chosen
+        return masks, outputs.iou_scores[0, 0]
 
 
 def loaded(kind: Any, name: str, folder: Path) -> tuple[Any, Any]:

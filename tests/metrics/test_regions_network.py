@@ -10,129 +10,18 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import (
-    AutoProcessor,
-    BertConfig,
-    BertTokenizer,
-    GroundingDinoConfig,
-    GroundingDinoForObjectDetection,
-    GroundingDinoImageProcessorPil,
-    GroundingDinoProcessor,
-    SamConfig,
-    SamImageProcessorPil,
-    SamMaskDecoderConfig,
-    SamModel,
-    SamProcessor,
-    SamPromptEncoderConfig,
-    SamVisionConfig,
-    SwinConfig,
-    pipeline,
-)
+from transformers import AutoProcessor, GroundingDinoForObjectDetection, SamModel, pipeline
 
 from bench.errors import UserError
 from bench.metrics import regions
 from bench.metrics.regions import Box, Grounder, Grounding, Masker
-from tests.networks import picture, shaken
+from tests.networks import picture
 
-WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "?", "a", "dog", "cat", "mug")
+pytest_plugins = ["tests.metrics.region_fixtures"]
+
 IMAGES = [picture((80, 60), 0), picture((50, 70), 1), picture((64, 64), 2)]
 NOUNS = ["dog", "cat", "mug"]
 BOXES: list[Box] = [(3.0, 4.0, 50.5, 44.0), (-2.0, 10.0, 40.0, 75.0), (20.25, 8.0, 60.0, 60.0)]
-
-
-def small_grounding_dino() -> GroundingDinoForObjectDetection:
-    swin = SwinConfig(
-        image_size=32,
-        embed_dim=8,
-        depths=[1, 1, 1, 1],
-        num_heads=[1, 1, 2, 2],
-        window_size=2,
-        out_features=["stage2", "stage3", "stage4"],
-    )
-    bert = BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=32,
-    )
-    config = GroundingDinoConfig(
-        backbone_config=swin,
-        text_config=bert,
-        num_queries=12,
-        encoder_layers=1,
-        decoder_layers=2,
-        encoder_ffn_dim=16,
-        decoder_ffn_dim=16,
-        d_model=32,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        max_text_len=16,
-    )
-    return GroundingDinoForObjectDetection(config)
-
-
-def small_sam() -> SamModel:
-    vision = SamVisionConfig(
-        hidden_size=16,
-        output_channels=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        image_size=64,
-        patch_size=8,
-        window_size=2,
-        global_attn_indexes=[1],
-        num_pos_feats=8,
-        mlp_dim=32,
-    )
-    prompt = SamPromptEncoderConfig(
-        hidden_size=16, image_size=64, patch_size=8, mask_input_channels=4
-    )
-    decoder = SamMaskDecoderConfig(
-        hidden_size=16,
-        mlp_dim=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        iou_head_hidden_dim=16,
-    )
-    return SamModel(
-        SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)
-    )
-
-
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the hub has it, of a small Grounding DINO."""
-    folder = tmp_path_factory.mktemp("weights") / "grounding-dino-tiny"
-    torch.manual_seed(0)
-    model = small_grounding_dino()
-    shaken(model)
-    model.save_pretrained(folder)
-    (folder / "vocab.txt").write_text("\n".join(WORDS), encoding="utf-8")
-    # One that minds capitals, so that it shows who lowers them.
-    tokenizer = BertTokenizer(vocab=str(folder / "vocab.txt"), do_lower_case=False)
-    images = GroundingDinoImageProcessorPil(size={"shortest_edge": 80, "longest_edge": 120})
-    GroundingDinoProcessor(images, tokenizer).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def outliner(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the hub has it, of a small SAM."""
-    folder = tmp_path_factory.mktemp("weights") / "sam-vit-base"
-    torch.manual_seed(0)
-    model = small_sam()
-    shaken(model)
-    model.save_pretrained(folder)
-    images = SamImageProcessorPil(
-        size={"longest_edge": 64},
-        pad_size={"height": 64, "width": 64},
-        mask_size={"longest_edge": 16},
-        mask_pad_size={"height": 16, "width": 16},
-    )
-    SamProcessor(images).save_pretrained(folder)
-    return folder
 
 
 def by_pipeline(folder: Path, image: Image.Image, text: str) -> dict[str, Any]:
@@ -230,6 +119,13 @@ def test_masks_are_the_best_of_sams_three(outliner: Path, index: int) -> None:
     assert mask.dtype == np.bool_ and mask.shape == IMAGES[index].size[::-1]
     same = [np.array_equal(mask, candidate) for candidate in candidates]
     assert same == [overlap == overlaps.max() for overlap in overlaps]
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_all_that_sam_proposes_can_be_had(outliner: Path, index: int) -> None:
+    candidates, _ = masks_by_hand(outliner, IMAGES[index], BOXES[index])
+    proposed = Masker(outliner).network.masks(IMAGES[index], BOXES[index])
+    assert proposed.dtype == np.bool_ and np.array_equal(proposed, candidates)
 
 
 def test_batches_and_order_change_no_mask(outliner: Path) -> None:
