@@ -40,6 +40,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "diptych": "bench.methods.diptych:Diptych",
         "ip-adapter": "bench.methods.ip_adapter:IpAdapter",
         "ip-adapter-flux": "bench.methods.ip_adapter_flux:IpAdapterFlux",
+        "instruct-pix2pix": "bench.methods.instruct_pix2pix:InstructPix2Pix",
         "external": "bench.methods.external:External",
     },
     "metric": {
@@ -113,6 +114,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "flux-inpainting": "bench.methods.backbones.flux_inpainting:load",
         "flux-ip-adapter": "bench.methods.backbones.flux_ip_adapter:load",
         "sd15": "bench.methods.backbones.sd15:load",
+        "instruct-pix2pix": "bench.methods.backbones.instruct_pix2pix:load",
         "sd21": "bench.methods.backbones.sd21:load",
         "sd21-768": "bench.methods.backbones.sd21:load_768",
         "sd-turbo": "bench.methods.backbones.sd_turbo:load",

@@ -89,7 +89,7 @@ class Source(Frozen):
     formats: tuple[Format, ...] = ("safetensors", "pth")
     """What a single file may be."""
     files: tuple[str, ...] = ()
-    """Patterns of what a folder must hold, a file at its top first; empty for a single file."""
+    """Patterns of what a folder must hold, a plain name first; empty for a single file."""
     sha256: str | None = None
     """SHA-256 of the official file, or its beginning; a copy in another format has none."""
 
@@ -156,6 +156,8 @@ SDXL = (
 )
 """Without the halved, ONNX, OpenVINO and Flax copies that lie beside these on the hub."""
 SD = tuple(file for file in SDXL if not file.startswith(("text_encoder_2/", "tokenizer_2/")))
+UNET = tuple(file for file in SD if file.startswith("unet/"))
+"""A network that stands in for that of a pipeline."""
 SANA = (
     "model_index.json",
     "scheduler/scheduler_config.json",
@@ -453,6 +455,17 @@ _ALL = (
         SD,
         4_270_000_000,
         "CreativeML Open RAIL-M",
+    ),
+    _saved(
+        "dpo-sd15",
+        "Diffusion-DPO, SD 1.5",
+        "mhdang/dpo-sd1.5-text2image-v1",
+        UNET,
+        3_440_000_000,
+        RAIL_PP,
+    ),
+    _saved(
+        "instruct-pix2pix", "InstructPix2Pix", "timbrooks/instruct-pix2pix", SD, 4_270_000_000, MIT
     ),
     _saved("sd21", "SD 2.1, 512", f"{SD2}/stable-diffusion-2-1-base", SD, 5_160_000_000, RAIL_PP),
     _saved("sd21-768", "SD 2.1, 768-v", f"{SD2}/stable-diffusion-2-1", SD, 5_160_000_000, RAIL_PP),

@@ -94,7 +94,7 @@ def _in_hub_cache(known: Source, hub: Hub) -> Path | None:
         return None
     if not known.is_folder:
         return Path(found)
-    snapshot = Path(found).parent
+    snapshot = Path(found).parents[first.count("/")]
     return None if lacking(snapshot, known) else snapshot
 
 

@@ -1,7 +1,7 @@
 """Checkpoint: drawing from text with a fine-tune that was made elsewhere; nothing is trained here.
 
-A LoRA, or one LoRA per subject, under any guidance. Source: the applications in Sec. 4.3 of
-"Steering Guidance for Personalized Text-to-Image Diffusion Models" (arXiv 2508.00319).
+A LoRA, one LoRA per subject, or the whole network, under any guidance. Source: the applications in
+Sec. 4.3 of "Steering Guidance for Personalized Text-to-Image Diffusion Models" (arXiv 2508.00319).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 from PIL.Image import Image
 from pydantic import Field
 
+from bench import weights
 from bench.api import Card, Case, Question, Scope, Workspace
 from bench.digests import digest
 from bench.errors import UserError
@@ -31,6 +32,7 @@ DIFFUSERS = "pytorch_lora_weights.safetensors"
 CARD = Card(
     source="Personalization Guidance (arXiv 2508.00319), Sec. 4.3",
     stated={
+        "weights": "Diffusion-DPO's SD 1.5, its weak model at omega 0.4 between SD 1.5 and it",
         "lora": "two style LoRAs that PairCustomization released, the weak model at omega 0",
     },
     choices={
@@ -50,6 +52,9 @@ class CheckpointOptions(GuidedOptions):
         description="safetensors of a LoRA, or a folder with <subject>.safetensors or "
         f"<subject>/{DIFFUSERS} for each",
     )
+    weights: str | None = Field(
+        None, description="the whole network: weights known here by name, a file or a folder"
+    )
     scale: float = Field(1.0, allow_inf_nan=False, description="strength of the fine-tune")
     token: str = Field("", description="stands before the subject's name")
     prompt: str = Field(
@@ -58,6 +63,10 @@ class CheckpointOptions(GuidedOptions):
     tokens: Literal["all", "image"] = Field(
         "all", description="what a LoRA of FLUX acts on; image: as those that are trained here"
     )
+
+    @property
+    def word(self) -> str:
+        return self.token
 
 
 class Checkpoint:
@@ -82,7 +91,7 @@ class Checkpoint:
         guidance = options.guidance or backbone.spec.guidance or 1.0
         self.model = TextToImage(backbone, steps, guidance, options.guide)
         self._files = _files(options)
-        self.inputs = {"lora": _identity(self._files)}
+        self.inputs = {"lora" if options.lora else "weights": _identity(self._files)}
         self._worn: Path | None = None
 
     def train(self, workspace: Workspace) -> None:
@@ -100,11 +109,11 @@ class Checkpoint:
         return images
 
     def _draw(self, cases: Sequence[Case]) -> list[Image]:
-        token, around = self.options.token, self.options.prompt
-        named = [tokened(case.prompt, token, case.name) for case in cases]
-        prompts = [around.format(prompt) for prompt in named]
+        token, around = self.options.token, self.options.prompt.format
+        prompts = [around(tokened(case.prompt, token, case.name)) for case in cases]
+        plain = [around(case.prompt) for case in cases] if self.options.plain else None
         seeds = [case.noise_seed for case in cases]
-        return self.model.draw(prompts, seeds, {BROUGHT: self.options.scale})
+        return self.model.draw(prompts, seeds, {BROUGHT: self.options.scale}, plain)
 
     def _file(self, subject: str) -> Path:
         """What is drawn with when this subject is asked for."""
@@ -123,7 +132,9 @@ class Checkpoint:
         if self.backbone.adapter_parameters(BROUGHT):
             self.backbone.remove_adapter(BROUGHT)
         self._worn = None
-        if self.options.tokens == "image":
+        if self.options.weights:
+            self.backbone.load_weights(BROUGHT, file)
+        elif self.options.tokens == "image":
             self.backbone.load_adapter(BROUGHT, file, "image")
         else:
             self.backbone.bring_adapter(BROUGHT, file)
@@ -132,11 +143,15 @@ class Checkpoint:
 
 def _files(options: CheckpointOptions) -> dict[str, Path]:
     """Subject to its file; under the empty name what is for all of them."""
-    if options.lora is None:
-        raise UserError(
-            "'checkpoint' draws with a fine-tune: say which with --set lora=FILE or --set lora=DIR."
-        )
-    return _loras(options.lora.expanduser())
+    if options.lora and not options.weights:
+        return _loras(options.lora.expanduser())
+    if options.weights and not options.lora:
+        given = Path(options.weights).expanduser()
+        return {"": given if given.exists() else weights.find(options.weights)}
+    raise UserError(
+        "'checkpoint' draws with one fine-tune: say which with --set lora=FILE, --set lora=DIR or "
+        "--set weights=NAME."
+    )
 
 
 def _loras(place: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""Drawing with fine-tunes that were made elsewhere: LoRAs, and one for each subject."""
+"""Drawing with fine-tunes that were made elsewhere: LoRAs, one for each subject, whole networks."""
 
 from functools import partial
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from PIL.Image import Image
 from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
@@ -71,6 +72,18 @@ def drawn(backbone: Any, *questions: Question, **options: Any) -> list[Any]:
     return [pixels(image) for image in made.generate(questions or [asked()])]
 
 
+def stock_image(pipeline: Any, question: Question) -> Image:
+    image: Image = pipeline(
+        question.case.prompt,
+        height=tiny.SIDE,
+        width=tiny.SIDE,
+        num_inference_steps=tiny.STEPS,
+        guidance_scale=5.0,
+        generator=torch.Generator().manual_seed(question.case.noise_seed),
+    ).images[0]
+    return image
+
+
 def pixels(image: Image) -> Any:
     return np.asarray(image).astype(int)
 
@@ -83,14 +96,7 @@ def test_a_lora_at_a_scale_draws_what_the_stock_pipeline_draws(
     pipeline = tiny.stock("sd15", home)
     pipeline.load_lora_weights(tmp_path, weight_name=path.name, adapter_name="made")
     pipeline.set_adapters(["made"], [0.6])
-    expected = pipeline(
-        question.case.prompt,
-        height=tiny.SIDE,
-        width=tiny.SIDE,
-        num_inference_steps=tiny.STEPS,
-        guidance_scale=5.0,
-        generator=torch.Generator().manual_seed(question.case.noise_seed),
-    ).images[0]
+    expected = stock_image(pipeline, question)
     assert np.abs(ours - pixels(expected)).max() <= 1
     [unadapted] = drawn(backbone, lora=path, scale=0.0, guidance=5.0)
     assert np.abs(unadapted - ours).max() > 2
@@ -99,10 +105,16 @@ def test_a_lora_at_a_scale_draws_what_the_stock_pipeline_draws(
 def test_any_guidance_weakens_it(backbone: UnetBackbone, home: Path, tmp_path: Path) -> None:
     """At omega 1 personalization guidance is CFG; below, the empty prompt is read otherwise."""
     path = lora_file(home, tmp_path / "lora.safetensors")
-    rules = ("cfg:5.0", "pg:scale=5.0,omega=1.0", "pg:scale=5.0,omega=0.4", "ag:2.0")
-    cfg, same, pg, ag = (drawn(backbone, lora=path, rule=rule)[0] for rule in rules)
+    rules = (
+        "cfg:5.0",
+        "pg:scale=5.0,omega=1.0",
+        "pg:scale=5.0,omega=0.4",
+        "ag:2.0",
+        "sag:scale=5.0,sag=4.0",
+    )
+    cfg, same, *others = (drawn(backbone, lora=path, token="sks", rule=rule)[0] for rule in rules)
     assert np.abs(cfg - same).max() <= 1
-    assert np.abs(cfg - pg).max() > 2 and np.abs(cfg - ag).max() > 2
+    assert all(np.abs(cfg - other).max() > 2 for other in others)
 
 
 def test_each_subject_has_its_own_file_in_either_layout(
@@ -173,10 +185,13 @@ def test_a_runs_identity_holds_what_is_in_the_file_and_not_its_name(
 def test_one_fine_tune_is_asked_for_and_has_to_be_there(
     backbone: UnetBackbone, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=r"^'checkpoint' draws with a fine-tune: say which"):
-        Checkpoint(backbone, CheckpointOptions())
+    for options in (CheckpointOptions(), CheckpointOptions(lora=tmp_path, weights="sd15")):
+        with pytest.raises(UserError, match=r"^'checkpoint' draws with one fine-tune: say which"):
+            Checkpoint(backbone, options)
     with pytest.raises(UserError, match=rf"^There is no LoRA at {tmp_path}"):
         Checkpoint(backbone, CheckpointOptions(lora=tmp_path))
+    with pytest.raises(UserError, match="weights fetch dpo-sd15"):
+        Checkpoint(backbone, CheckpointOptions(weights="dpo-sd15"))
 
 
 @pytest.fixture
@@ -203,16 +218,40 @@ def judged(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUBJECTBENCH_HOME", str(home))
 
 
-@pytest.mark.usefixtures("judged")
-def test_prompts_without_subjects_are_drawn_and_judged_in_one_run(
-    home: Path, tmp_path: Path
+@pytest.fixture
+def tuned(home: Path) -> UNet2DConditionModel:
+    """A network that somebody fine-tuned, where Diffusion-DPO's belongs."""
+    unet: UNet2DConditionModel = shaken(tiny.stock("sd15", home).unet)
+    unet.save_pretrained(home / "weights" / "dpo-sd15" / "unet")
+    return unet
+
+
+def test_a_whole_network_draws_what_it_draws_in_the_stock_pipeline(
+    backbone: UnetBackbone, home: Path, tuned: UNet2DConditionModel
 ) -> None:
-    path = lora_file(home, tmp_path / "lora.safetensors")
+    pipeline, question = tiny.stock("sd15", home), asked()
+    pipeline.unet = tuned
+    expected = pixels(stock_image(pipeline, question))
+    for place in ("dpo-sd15", str(home / "weights" / "dpo-sd15" / "unet")):
+        [ours] = drawn(backbone, question, weights=place, guidance=5.0)
+        assert np.abs(ours - expected).max() <= 1
+    [before] = drawn(backbone, question, weights=place, guidance=5.0, scale=0.0)
+    assert np.abs(before - expected).max() > 2
+
+
+@pytest.mark.usefixtures("judged", "tuned")
+@pytest.mark.parametrize("fine_tune", ["weights", "lora"])
+def test_prompts_without_subjects_are_drawn_and_judged_in_one_run(
+    home: Path, tmp_path: Path, fine_tune: str
+) -> None:
+    """Diffusion-DPO under personalization guidance on PartiPrompts, by PickScore; in little."""
+    lora = lora_file(home, tmp_path / "lora.safetensors")
+    given = {"weights": "dpo-sd15"} if fine_tune == "weights" else {"lora": str(lora)}
     request = Request(
         method="checkpoint",
         suite="partiprompts",
         backbone="sd15",
-        options={"lora": str(path), "steps": "2"},
+        options={"steps": "2", **given},
         guidance="pg:scale=7.5,omega=0.4",
         limit_subjects=3,
     )
@@ -220,3 +259,4 @@ def test_prompts_without_subjects_are_drawn_and_judged_in_one_run(
     assert len(list((folder / "images").rglob("*.png"))) == 3
     assert result.metrics["pick_score"].n == 3
     assert result.options["rule"] == "pg:scale=7.5,omega=0.4"
+    assert len(str(result.options[fine_tune])) == 64
