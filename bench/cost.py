@@ -11,10 +11,13 @@ import shutil
 import subprocess
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.sources import source
 from bench.weights import here
+
+if TYPE_CHECKING:
+    from bench.plan import Plan
 
 UTILISATION = 0.4
 """Share of a device's peak that is assumed to be reached."""
@@ -50,7 +53,7 @@ class Budget:
     ``forwards`` and ``backwards``: passes of one image through the network in trainings;
     ``images``: drawn to be trained on; ``encoded``: examples whose codes are kept; ``on_demand``:
     others are encoded while a training runs; ``ranks``: of the LoRAs that are trained;
-    ``together``: images in one pass of a training.
+    ``together``: images in one pass of a training; ``alone``: no image has a reference beside it.
     """
 
     steps: int = 0
@@ -62,6 +65,7 @@ class Budget:
     on_demand: bool = False
     ranks: tuple[int, ...] = ()
     together: int = 0
+    alone: bool = False
 
     def __add__(self, other: Budget) -> Budget:
         summed = {
@@ -69,7 +73,29 @@ class Budget:
             for field in fields(self)
         }
         summed["together"] = max(self.together, other.together)
+        summed["alone"] = self.alone and other.alone
         return Budget(**{**summed, "on_demand": self.on_demand or other.on_demand})
+
+    def times(self, count: int) -> Budget:
+        """The same for each of ``count`` subjects, one after another."""
+        each = {field.name: getattr(self, field.name) for field in fields(self)}
+        counted = ("steps", "examples", "forwards", "backwards", "images", "encoded", "ranks")
+        return Budget(**{**each, **{name: each[name] * count for name in counted}})
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is asked of a method: subjects, the classes that these are of, and images."""
+
+    subjects: int = 1
+    classes: int = 1
+    images: int = 1
+
+    @classmethod
+    def of(cls, plan: Plan) -> Extent:
+        asked = set(plan.subjects)
+        nouns = {own.class_noun for own in plan.suite.subjects if own.directory in asked}
+        return cls(len(asked), len(nouns), len(plan.cases))
 
 
 @dataclass(frozen=True)
@@ -233,9 +259,17 @@ class Estimate:
 
 
 def estimate(
-    budget: Budget, answers: int, steps: int | None, backbone: str, device: Device | None
+    budget: Budget,
+    answers: int,
+    steps: int | None,
+    backbone: str,
+    device: Device | None,
+    passes: int = 1,
 ) -> Estimate:
-    """The cost of a budget and of drawing ``answers`` in ``steps`` (None: the backbone's)."""
+    """The cost of a budget and of drawing ``answers`` in ``steps`` (None: the backbone's).
+
+    ``passes``: what guidance asks of the network for an answer at a step.
+    """
     facts, origin = facts_of(backbone)
     if facts is None:
         return Estimate({}, None, None, None, (f"{backbone}: {origin}",))
@@ -245,9 +279,10 @@ def estimate(
     network = facts.network
     if network is None:
         return Estimate(disk, None, None, None, (f"{backbone}: {origin}", *_ASSUMED[:1]))
-    forward = network.forward(facts.text, 2 * facts.image_tokens)
+    forward = network.forward(facts.text, (1 if budget.alone else 2) * facts.image_tokens)
     flops = {"training": forward * (budget.forwards + 2 * budget.backwards)}
     flops |= {what: forward * count * (steps or facts.steps) for what, count in drawn.items()}
+    flops["answers"] *= passes
     disk |= {"encoded": _encoded(budget, facts, network), "checkpoints": _kept(budget, network)}
     peak = device.peak if device else None
     seconds = sum(flops.values()) / (peak * UTILISATION) if peak else None
@@ -289,7 +324,7 @@ def _memory(budget: Budget, facts: Facts, network: Flux) -> float:
     """The larger of training and drawing."""
     weights = network.parameters * BF16
     encoders = facts.encoders * BF16
-    token = network.width * BF16 * (facts.text + 2 * facts.image_tokens)
+    token = network.width * BF16 * (facts.text + (1 if budget.alone else 2) * facts.image_tokens)
     adapters = max((network.adapter(rank) for rank in budget.ranks), default=0) * FP32 * 6
     trained = adapters + budget.together * token * (network.blocks + BLOCK)
     beside = encoders if budget.on_demand else 0.0

@@ -15,9 +15,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from bench.api import Card, Workspace
+from bench.cost import Budget, Extent, Facts
 from bench.digests import digest
 from bench.errors import UserError
 from bench.methods.backbones.backbone import Backbone
+from bench.methods.budgets import rollout_budget, sft_budget
 from bench.methods.cards import CDNS_OPEN, SFT_OPEN, SFT_STATED
 from bench.methods.examples import Example
 from bench.methods.loop import Recipe, Training
@@ -118,9 +120,15 @@ class Ddpo(Sfo):
         check(backbone, options)
         super().__init__(backbone, options)
         self.times = noise_levels(backbone, options.sde_steps)
-        self.trained = max(1, int(options.sde_steps * options.fraction))
+        self.trained = trained_steps(options)
         if options.blip:
             self.inputs["blip"] = digest(options.blip)
+
+    @classmethod
+    def budget(cls, options: Any, facts: Facts, extent: Extent) -> Budget:
+        """What the SFT model, the pairs and the policy take; the reward model is left out."""
+        sft = sft_budget(options, facts)
+        return sft + rollout_budget(options, cls.draws(options), trained_steps(options))
 
     def recipe(self) -> Recipe:
         """A checkpoint falls between two rounds, as what a round drew is not kept."""
@@ -188,6 +196,11 @@ class Ddpo(Sfo):
         pairs = Quadruplets(self.corpus, examples, self.backbone.spec.resolution)
         fit_reward(network, pairs, recipe, options.seed, workspace)
         return network
+
+
+def trained_steps(options: DdpoOptions) -> int:
+    """The first of the sampling steps, which are random."""
+    return max(1, int(options.sde_steps * options.fraction))
 
 
 def check(backbone: Backbone, options: DdpoOptions) -> None:

@@ -14,8 +14,10 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from bench.api import Material, Question, Scope, Workspace
+from bench.cost import Budget, Extent, Facts
 from bench.errors import UserError
 from bench.methods.backbones.backbone import Backbone, Text
+from bench.methods.budgets import subject_budget
 from bench.methods.class_images import class_images
 from bench.methods.dreambooth_batches import Album, Lot, PriorPreserving, shown
 from bench.methods.dreambooth_card import DREAMBOOTH
@@ -70,6 +72,11 @@ class DreamBooth:
         nouns = plain(cases, self._noun) if self.options.plain else None
         model = replace(self.model, rule=self.options.guide)
         return model.draw(prompts, [case.noise_seed for case in cases], self.weights, nouns)
+
+    @classmethod
+    def budget(cls, options: DreamBoothOptions, facts: Facts, extent: Extent) -> Budget:
+        """What the trainings of all subjects take, with the class images that they share."""
+        return subject_budget(options, extent)
 
     @property
     def recipe(self) -> Recipe:

@@ -11,9 +11,11 @@ from PIL.Image import Image
 
 from bench import registry
 from bench.api import Encoder, Material, Question, Scope, Workspace
+from bench.cost import Budget, Extent, Facts
 from bench.errors import UserError
 from bench.identity import file_digest
 from bench.methods.backbones.backbone import Backbone
+from bench.methods.budgets import rpo_budget
 from bench.methods.rpo_card import RPO
 from bench.methods.rpo_options import OVERRIDES, RpoOptions
 from bench.methods.rpo_prompts import plain, scenes, tokened
@@ -73,6 +75,11 @@ class Rpo:
         nouns = plain(cases, self._noun) if self.options.plain else None
         model = replace(self.model, rule=self.options.guide)
         return model.draw(prompts, [case.noise_seed for case in cases], {self.name: 1.0}, nouns)
+
+    @classmethod
+    def budget(cls, options: RpoOptions, facts: Facts, extent: Extent) -> Budget:
+        """What the trainings of all subjects take, with all that is drawn for them."""
+        return rpo_budget(options, extent)
 
     def _clear(self) -> None:
         if self.backbone.adapter_parameters(self.name):

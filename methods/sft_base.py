@@ -12,13 +12,13 @@ from PIL.Image import Image
 from pydantic import Field, field_validator, model_validator
 
 from bench.api import Later, Question, Scope, Workspace
-from bench.cost import Budget, Facts
+from bench.cost import Budget, Extent, Facts
 from bench.errors import UserError
 from bench.identity import file_digest
 from bench.methods import cards
 from bench.methods.backbones.backbone import OFF, Backbone, Rule, Weights
 from bench.methods.backbones.flux import Conditioning, FluxBackbone, Position
-from bench.methods.budgets import sft_budget
+from bench.methods.budgets import passes, sft_budget
 from bench.methods.comparative import FlowMatching
 from bench.methods.corpora import Corpus, load_corpus
 from bench.methods.encoded import encoded
@@ -67,6 +67,11 @@ class GuidedOptions(SamplingOptions):
     def guide(self) -> Rule | None:
         """None for the backbone's own."""
         return None if self.rule == OWN_GUIDANCE else parse(self.rule)
+
+    @property
+    def passes(self) -> int:
+        """What is asked of the network for an image at a step; 1 where the backbone guides."""
+        return 1 if self.guide is None else passes(self.guide)
 
     @property
     def plain(self) -> bool:
@@ -161,7 +166,7 @@ class SftBase:
         self.digest = file_digest(self.path)
 
     @classmethod
-    def budget(cls, options: SftOptions, facts: Facts) -> Budget:
+    def budget(cls, options: SftOptions, facts: Facts, extent: Extent) -> Budget:
         """What its training takes on a backbone of which these facts are known."""
         return sft_budget(options, facts)
 

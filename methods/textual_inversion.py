@@ -13,9 +13,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.api import Material, Question, Scope, Workspace
+from bench.cost import Budget, Extent, Facts
 from bench.identity import seed_of
 from bench.methods.backbones.backbone import OFF, Backbone
 from bench.methods.backbones.words import load_words, save_words
+from bench.methods.budgets import subject_budget
 from bench.methods.dreambooth_batches import Album, Lot, Photographs, PriorPreserving, shown
 from bench.methods.dreambooth_card import TEXTUAL_INVERSION
 from bench.methods.dreambooth_ti import words_of
@@ -102,6 +104,11 @@ class TextualInversion:
         nouns = plain(cases, self._noun) if self.options.plain else None
         model = replace(self.model, rule=self.options.guide)
         return model.draw(prompts, [case.noise_seed for case in cases], OFF, nouns)
+
+    @classmethod
+    def budget(cls, options: TextualInversionOptions, facts: Facts, extent: Extent) -> Budget:
+        """What the trainings of all subjects take."""
+        return subject_budget(options, extent)
 
     @property
     def recipe(self) -> Recipe:

@@ -12,7 +12,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 from bench.api import Question, Scope, Workspace
-from bench.cost import Budget, Facts
+from bench.cost import Budget, Extent, Facts
 from bench.errors import UserError
 from bench.methods.backbones.backbone import Backbone, Precision, Tokens, Weights
 from bench.methods.budgets import sft_budget, tuning_budget
@@ -128,7 +128,7 @@ class Tuned:
         processes().once(lambda: self.backbone.save_adapter(self.name, path))
 
     @classmethod
-    def budget(cls, options: Any, facts: Facts) -> Budget | None:
+    def budget(cls, options: Any, facts: Facts, extent: Extent) -> Budget | None:
         """What both trainings and the pairs take; None where a subclass trains in its own way."""
         if cls._fit is not Tuned._fit:
             return None

@@ -164,6 +164,29 @@ def test_budgets_add_up() -> None:
     assert both == Budget(steps=15, images=3, on_demand=True, ranks=(4, 16), together=8)
 
 
+def test_subjects_are_trained_one_after_another() -> None:
+    each = Budget(steps=5, images=3, ranks=(16,), together=2, on_demand=True, alone=True)
+    three = Budget(steps=15, images=9, ranks=(16, 16, 16), together=2, on_demand=True, alone=True)
+    assert each.times(3) == three
+
+
+def test_without_a_reference_less_is_seen() -> None:
+    alone = Budget(**{**SFO.__dict__, "alone": True})
+    less, more = (estimate(budget, 1, None, "flux-dev", H100).flops for budget in (alone, SFO))
+    assert less is not None and more is not None
+    ratio = Flux().forward(512, 1024) / Flux().forward(512, 2048)
+    assert {name: less[name] / more[name] for name in less} == pytest.approx(
+        dict.fromkeys(less, ratio)
+    )
+
+
+def test_guidance_costs_a_pass_for_everything_that_it_asks() -> None:
+    once = estimate(SFO, 3000, None, "flux-dev", H100).flops
+    twice = estimate(SFO, 3000, None, "flux-dev", H100, passes=2).flops
+    assert once is not None and twice is not None
+    assert twice == {**once, "answers": 2 * once["answers"]}
+
+
 @pytest.fixture
 def dry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """``dry(*arguments)``: what a dry run prints, in an empty home."""
@@ -192,7 +215,7 @@ def test_a_dry_run_tells_counts_and_cost(dry: Callable[..., str], tmp_path: Path
     [
         ("sft-base", "steps 0, examples 0, forwards 0, backwards 0, images 0"),
         ("oracle", "none"),
-        ("ddpo", "not known, and not in the figures below"),
+        ("dreambooth", "steps 2880, examples 11520, forwards 23040, backwards 23040, images 128"),
     ],
 )
 def test_a_dry_run_for_people_has_a_line_for_each_figure(
@@ -204,6 +227,14 @@ def test_a_dry_run_for_people_has_a_line_for_each_figure(
     assert told["hours"] == "not known"
     answers = "not known" if method == "oracle" else "pairs 0.0, answers 0.0"
     assert told["disk_gb"] == answers
+
+
+def test_a_dry_run_knows_what_guidance_asks(dry: Callable[..., str]) -> None:
+    asked = ("--method", "dreambooth", "--suite", "dreambench", "--backbone", "flux-dev", "--json")
+    plain, guided = (json.loads(dry(*asked, *more))["cost"] for more in ((), ("--guidance", "pg")))
+    assert plain["training"]["images"] == 15 * 100
+    assert guided["pflop"]["answers"] == pytest.approx(2 * plain["pflop"]["answers"], rel=1e-4)
+    assert guided["pflop"]["training"] == plain["pflop"]["training"]
 
 
 def test_costs_are_told_without_torch() -> None:

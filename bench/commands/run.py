@@ -145,13 +145,14 @@ def _cost(plan: "Plan") -> dict[str, Any]:
     options = factory.Options.model_validate(plan.options)
     facts, _ = cost.facts_of(plan.backbone)
     ask = getattr(factory, "budget", None)
-    budget = ask(options, facts) if ask and facts else None
+    budget = ask(options, facts, cost.Extent.of(plan)) if ask and facts else None
     told = cost.estimate(
         budget or cost.Budget(),
         len(plan.cases),
         getattr(options, "steps", None),
         plan.backbone,
         cost.device_at_hand(),
+        getattr(options, "passes", 1),
     )
     trains = getattr(factory, "scope", "none") != "none"
     untold = NOT_TOLD if trains else "none"
