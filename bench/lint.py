@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 
 from bench import registry
-from bench.api import Frozen
+from bench.api import Frozen, Region
 from bench.errors import unknown
 from bench.protocols import MetricSpec, Protocol
 from bench.registry import Kind
@@ -94,13 +94,18 @@ def _stray_statement(suite: Suite, protocol: Protocol) -> Iterator[str]:
 
 
 def _ungrounded_region(suite: Suite, protocol: Protocol) -> Iterator[str]:
-    told = {spec.region for spec in protocol.metrics if spec.metric == "grounded"}
+    told = {_search(spec.region) for spec in protocol.metrics if spec.metric == "grounded"}
     for spec in protocol.metrics:
-        if spec.region != "whole" and spec.region not in told:
+        if spec.region != "whole" and _search(spec.region) not in told:
             yield (
                 f"'{spec.key}' looks at the region '{spec.region}', and nothing says in how many "
                 f"images it was found: add the metric 'grounded' with that region."
             )
+
+
+def _search(region: Region) -> str:
+    """How a region is looked for: what one of mini's finds, all of them do."""
+    return "mini" if region.startswith("mini-") else region
 
 
 def _no_photograph(suite: Suite, protocol: Protocol) -> Iterator[str]:

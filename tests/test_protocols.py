@@ -44,10 +44,10 @@ GOLDEN = {
     ),
     ("mini@1", "headline@1"): ("1a4ef4e195f3407e88b5283108a1255eb1135e0b4c346c7a71f941e6ccd8c4e5"),
     ("mini-edit@1", "headline@1"): (
-        "c040a9323c91a49d3d874b4c6a8031d7af751f120bc83cf00fdccc1a9b53c413"
+        "8eb323e08a4d9d1734ad4bc726539a293e1c7256be8055f055214404880704a1"
     ),
     ("mini-edit-validation@1", "headline@1"): (
-        "13f513d1c85d13c8668955aa4428021c413296daece300b37bc0a351fe9e71aa"
+        "bd7ec30b73f849fe85afc0a211837e70f2eed95139fb7fd19ae5472f89609e4a"
     ),
     ("mini-validation@1", "headline@1"): (
         "44abdb5a00ab14fd03dbeff2b327efd9b76f1215dde138c9c8fcb21a308de62c"

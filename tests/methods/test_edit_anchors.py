@@ -6,8 +6,10 @@ import pytest
 
 from bench import registry
 from bench.api import Question
+from bench.brought import score_images
 from bench.errors import UserError
 from bench.gallery import Gallery
+from bench.identity import file_digest
 from bench.methods.anchors import NoOptions
 from bench.methods.edit_anchors import CopySource, OracleEdit
 from bench.mini.edits import render_edit
@@ -55,6 +57,20 @@ def test_the_true_edit_keeps_the_background_and_shows_the_subject(
     nothing, true = means(results["copy-source"]), means(results["oracle-edit"])
     assert true["background_mse"] == pytest.approx(0, abs=1e-4) and true["grounded"] == 1
     assert true["dino"] > 0.8 and true["clip_i"] > nothing["clip_i"] + 0.1
+
+
+def test_an_answer_elsewhere_loses_the_background(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reference on its white, put in the place of an edit."""
+    monkeypatch.setenv("SUBJECTBENCH_HOME", str(tmp_path))
+    open_reference(SUITE, SUITE.subjects[0], "00.png").save(tmp_path / "white.png")
+    drawn = [(CASE, tmp_path / "white.png", file_digest(tmp_path / "white.png"))]
+    protocol = load_protocol(SUITE)
+    _, result = score_images(SUITE, protocol, protocol, drawn, "white", True, tmp_path / "out")
+    told = means(result)
+    assert told["background_mse"] > 0.05 and told["grounded"] == 1
+    assert told["dino"] == pytest.approx(1, abs=1e-4)
 
 
 def test_questions_bring_the_image_to_be_edited_and_the_reference() -> None:

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.editing import open_source
+from bench.lint import lint
 from bench.mini.edits import render_edit, write_edit_tables
 from bench.plan import make_cases
 from bench.protocols import load_protocol
@@ -91,6 +92,10 @@ def test_nothing_is_in_both_suites() -> None:
         for key in ("mini-edit", "mini-edit-validation")
     )
     assert len(one) == len(other) == 72 and not one & other
+
+
+def test_the_headline_leaves_nothing_open(suite: Suite) -> None:
+    assert [finding.line for finding in lint(suite, load_protocol(suite))] == []
 
 
 def test_a_suite_of_generations_has_no_true_edits() -> None:
