@@ -15,6 +15,8 @@ from bench.methods.sft_base import GuidedOptions
 class SisoOptions(GuidedOptions):
     """One subject's optimisation, and how images are drawn."""
 
+    drawing = GuidedOptions.drawing | {"steps"}
+
     objective: str = Field(
         "dino:1,ir:1",
         description="encoders and weights of their cosines: dino, ir, clip_i or an encoder's name",
