@@ -10,6 +10,7 @@ import pytest
 from bench import registry
 from bench.errors import UserError
 from bench.methods.guidance import Cfg, parse
+from bench.options import resolve
 from bench.papers import (
     PublishedMetric,
     PublishedRow,
@@ -235,6 +236,19 @@ class TestPg:
             assert row.run
             own, mini = (parse(str(row.run.rule(name))) for name in ("sd15", "mini"))
             assert own.model_copy(update={"scale": 0}) == mini.model_copy(update={"scale": 0})
+
+    def test_the_guidance_and_the_options_of_every_row_fit_its_method(self) -> None:
+        recipes = [row.run for row in guided_rows() if row.run]
+        models = {
+            method: registry.load("method", method).Options
+            for method in {recipe.method for recipe in recipes}
+        }
+        for recipe in recipes:
+            for backbone in (str(recipe.backbone), "mini"):
+                given = {**recipe.options(backbone), "rule": str(recipe.rule(backbone))}
+                fitted = resolve(recipe.method, models[recipe.method], {}, given).model_dump()
+                assert parse(fitted["rule"]) == parse(given["rule"])
+        assert len(models) >= 3
 
     def test_a_claim_that_goes_against_another_table_is_noted(self) -> None:
         sweep = figures("pg/table-11")
