@@ -129,7 +129,12 @@ def fetch(suite: Suite, progress: Progress = silent, url: str | None = None) -> 
     """
     if (present := verify(suite)).ok:
         return present
-    place = url or ARCHIVES[owner(suite)]
+    place = url or ARCHIVES.get(owner(suite))
+    if place is None:
+        raise UserError(
+            f"{suite.key} is a suite of your own, which nobody else has: put its images back into "
+            f"{image_folder(suite)}, or make it anew under another name."
+        )
     with copying(suite.key, image_folder(suite)):
         part = image_folder(suite).with_name(f".{owner(suite)}.part")
         part.parent.mkdir(parents=True, exist_ok=True)

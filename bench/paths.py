@@ -19,6 +19,11 @@ def datasets_folder() -> Path:
     return _shipped("datasets")
 
 
+def own_suites() -> Path:
+    """Where the suites are specified that the user has made."""
+    return home() / "suites"
+
+
 def leaderboards_folder() -> Path:
     """Where the boards are."""
     return _shipped("leaderboards")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from bench.api import Frozen, Later, Subject
 from bench.errors import UserError, unknown
-from bench.paths import datasets_folder, home
+from bench.paths import datasets_folder, home, own_suites
 
 
 class ImageFile(Frozen):
@@ -143,7 +143,9 @@ def named_download(wanted: str) -> str | None:
 
 def suite_folder(suite: Suite) -> Path:
     """Where the suite is specified."""
-    return datasets_folder() / suite.name / str(suite.version)
+    part = Path(suite.name) / str(suite.version)
+    own = own_suites() / part
+    return own if own.is_dir() else datasets_folder() / part
 
 
 def prompts_for(suite: Suite, subject: Subject) -> tuple[str, ...]:
@@ -202,7 +204,8 @@ def read_table(path: Path) -> Iterator[dict[str, str]]:
 
 
 def _folders() -> list[Path]:
-    found = (path.parent for path in datasets_folder().glob("*/*/suite.toml"))
+    places = (datasets_folder(), own_suites())
+    found = (path.parent for place in places for path in place.glob("*/*/suite.toml"))
     numbered = (folder for folder in found if folder.name.isdecimal())
     return sorted(numbered, key=lambda folder: (folder.parent.name, int(folder.name)))
 

@@ -1,4 +1,4 @@
-"""`bench data`: add, fetch, verify."""
+"""`bench data`: add, make, fetch, verify."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from bench.commands.output import say
 from bench.errors import UserError
 
-app = typer.Typer(help="Photographs of the suites: add, fetch, verify.", no_args_is_help=True)
+app = typer.Typer(help="Photographs of the suites: add, make, fetch, verify.", no_args_is_help=True)
 SuiteName = Annotated[str, typer.Argument(help="Suite, NAME or NAME@VERSION.")]
 
 
@@ -33,6 +33,23 @@ def add(
         with progress_bars() as progress:
             report = data.add(load_suite(suite), path, progress)
     say(report.sentence)
+
+
+@app.command("make")
+def make(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the suite is to be called.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="A directory of images for every subject, and prompts.txt."
+        ),
+    ],
+) -> None:
+    """Make a suite of your own from a folder, frozen as those that ship are."""
+    from bench import own
+    from bench.data import verify
+
+    say(verify(own.make(name, folder)).sentence)
 
 
 @app.command("fetch")
