@@ -28,6 +28,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "dreambooth-ti": "bench.methods.dreambooth_ti:DreamBoothTi",
         "classdiffusion": "bench.methods.classdiffusion:ClassDiffusion",
         "siso": "bench.methods.siso:Siso",
+        "siso-edit": "bench.methods.siso_edit:SisoEdit",
         "oracle": "bench.methods.anchors:Oracle",
         "copy-reference": "bench.methods.anchors:CopyReference",
         "wrong-subject": "bench.methods.anchors:WrongSubject",
