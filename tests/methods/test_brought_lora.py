@@ -15,12 +15,15 @@ from bench.methods.backbones import sana, sd15
 from bench.methods.backbones.backbone import Condition, Weights
 from bench.methods.backbones.flux import FluxBackbone, unpack
 from bench.methods.backbones.lora import METADATA
+from bench.methods.backbones.sdxl import SdxlBackbone
 from bench.methods.backbones.unet import UnetBackbone
+from tests.methods import tiny_sdxl
 from tests.methods import tiny_text_backbones as tiny
 from tests.methods.conftest import MAX_TEXT, RESOLUTION
 from tests.methods.tiny_loras import ATTENTION, FLUX, WIDE, diffusers_file, factors, kohya_file
 from tests.methods.tiny_sdxl import PROMPT, seeded
 
+pytest_plugins = ["tests.methods.sdxl_fixtures"]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:peft")
 BROUGHT: Weights = {"brought": 1.0}
 
@@ -81,6 +84,20 @@ def test_alpha_in_a_files_header_counts(
     noise = backbone.noise(seeded(3))
     expected = tiny.drawn(pipeline, noise, 5.0)
     torch.testing.assert_close(ours(backbone, noise, BROUGHT), expected, rtol=0, atol=1e-5)
+
+
+def test_on_sdxl_it_acts_beside_the_image_prompt(
+    sdxl: SdxlBackbone, sdxl_home: Path, tmp_path: Path
+) -> None:
+    pipeline = tiny_sdxl.stock(sdxl_home, None)
+    made = factors(pipeline.unet, ATTENTION)
+    path = diffusers_file(made, "unet", tmp_path / "lora.safetensors")
+    sdxl.bring_adapter("brought", path)
+    pipeline.load_lora_weights(tmp_path, weight_name=path.name)
+    noise, condition = sdxl.noise(seeded(3)), Condition(sdxl.encode_prompts([PROMPT]), None)
+    expected = tiny_sdxl.drawn(pipeline, noise, 5.0)
+    drawn = sdxl.decode(sdxl.sample(condition, noise, BROUGHT, 4, 5.0))
+    torch.testing.assert_close(drawn, expected, rtol=0, atol=1e-5)
 
 
 def test_sanas_are_read_under_diffusers_names(

@@ -12,8 +12,8 @@ from PIL.Image import Image
 from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
 
-from bench import registry
-from bench.api import Case, Question, Workspace
+from bench import own, paths, registry
+from bench.api import Case, Precision, Question, Workspace
 from bench.errors import UserError
 from bench.methods.backbones import sd15
 from bench.methods.backbones.flux import FluxBackbone
@@ -21,11 +21,14 @@ from bench.methods.backbones.unet import UnetBackbone
 from bench.methods.checkpoint import DIFFUSERS, Checkpoint, CheckpointOptions
 from bench.methods.text_to_image import TextToImage
 from bench.metrics import pickscore_network
+from bench.metrics.encoders import NetworkEncoder
+from bench.pictures import read
 from bench.plan import Request, make_plan
+from bench.results import ROWS_FILE, read_rows
 from bench.run import execute
 from tests.methods import tiny_text_backbones as tiny
 from tests.methods.tiny_loras import ATTENTION, diffusers_file, factors
-from tests.networks import shaken
+from tests.networks import picture, shaken, small_clip, small_encoder, stored
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:peft")
 QUICK = {"steps": tiny.STEPS}
@@ -260,3 +263,56 @@ def test_prompts_without_subjects_are_drawn_and_judged_in_one_run(
     assert result.metrics["pick_score"].n == 3
     assert result.options["rule"] == "pg:scale=7.5,omega=0.4"
     assert len(str(result.options[fine_tune])) == 64
+
+
+@pytest.fixture
+def styles(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two styles of one's own, a LoRA of each, and a tiny network in the place of DreamSim's."""
+    user = tmp_path / "user"
+    user.mkdir()
+    (user / "weights").symlink_to(home / "weights")
+    monkeypatch.setenv("SUBJECTBENCH_HOME", str(user))
+    stored(small_clip(), user / "clip.safetensors")
+    for name in ("dreamsim-ensemble", "clip-vitb32-openai"):
+        target = f"{__name__}:{small_judge.__name__}"
+        monkeypatch.setitem(registry.BUILT_IN["encoder"], name, target)
+    for seed, style in enumerate(("digital_art", "oil_painting")):
+        path = tmp_path / "styles" / style / "style.png"
+        path.parent.mkdir(parents=True)
+        picture((tiny.SIDE, tiny.SIDE), seed).save(path)
+        lora_file(home, tmp_path / "loras" / f"{style}.safetensors", seed)
+    (tmp_path / "styles" / "prompts.txt").write_text("a dog\na house by the sea\n")
+    own.make("styles", tmp_path / "styles")
+    return tmp_path / "loras"
+
+
+def small_judge(precision: Precision = "fp32") -> NetworkEncoder:
+    """Built where an encoder is looked for by its name, so that a file says which weights."""
+    return small_encoder(paths.home() / "clip.safetensors", precision)
+
+
+@pytest.mark.usefixtures("judged")
+def test_a_lora_of_each_style_is_held_against_the_image_that_has_it(
+    styles: Path, tmp_path: Path
+) -> None:
+    """Style LoRAs under personalization guidance by DreamSim; in little."""
+    request = Request(
+        method="checkpoint",
+        suite="styles",
+        protocol="style",
+        backbone="sd15",
+        options={"lora": str(styles), "steps": "2", "prompt": "{} in this style"},
+        guidance="pg:scale=5.0,omega=0",
+    )
+    folder, result = execute(make_plan(request), tmp_path / "run")
+    assert result.metrics["dreamsim"].n == 4
+    rows = [row for row in read_rows(folder / ROWS_FILE) if row.metric == "dreamsim"]
+    judge, subject = small_judge(), "oil_painting"
+    drawn_and_meant = (
+        folder / "images" / subject / "01-0.png",
+        styles.parent / "styles" / subject / "style.png",
+    )
+    image, style = judge.encode_images([judge.prepare(read(path)) for path in drawn_and_meant])
+    cosine = image @ style / np.linalg.norm(image) / np.linalg.norm(style)
+    [row] = [row for row in rows if (row.subject, row.prompt_index) == (subject, 1)]
+    assert row.value == pytest.approx(1 - cosine, abs=1e-5)
