@@ -14,9 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from bench.api import Case, Material, Question, Scope, Workspace
+from bench.cost import Budget, Extent, Facts
 from bench.errors import UserError
 from bench.methods.backbones.backbone import Backbone, Condition
 from bench.methods.backbones.decoding import Decoding
+from bench.methods.budgets import image_budget
 from bench.methods.dreambooth_batches import shown
 from bench.methods.iterates import (
     Best,
@@ -81,6 +83,11 @@ class Siso:
             return [self._answered(case) for case in cases]
         seeds = [case.noise_seed for case in cases]
         return self.model.draw([case.prompt for case in cases], seeds, self.weights)
+
+    @classmethod
+    def budget(cls, options: SisoOptions, facts: Facts, extent: Extent) -> Budget:
+        """What is optimised: once for each subject, or for each question."""
+        return image_budget(options, extent.subjects if options.simplify else extent.images)
 
     @property
     def descent(self) -> Descent:

@@ -38,6 +38,8 @@ SISO = Card(
         "seed": "0; one noise for all subjects' simple prompts, as in the code",
         "simplify": "how Table 4 draws without it is not said: each question is optimised with its "
         "own prompt and noise, and answered by the best of its iterates",
+        "mini": "one step, whose blur hides what tiny encoders can be fooled by: of several steps "
+        "they are fooled sooner, by textures that are nowhere in the photograph",
         "crop": "nothing is cropped to the subject, as in the code; Grounding DINO's crop belongs "
         "to the evaluation",
     },

@@ -64,7 +64,7 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     "flux-dev": {**LONG, **FLOW},
     "mini": {
         "objective": "dino:1,clip_i:0.3",
-        "rank": 16,
+        "iterations": 30,
         "lr": 3e-3,
     },
 }

@@ -11,6 +11,7 @@ import pytest
 
 from bench import registry
 from bench.api import Workspace
+from bench.cost import FACTS, Extent
 from bench.errors import UserError
 from bench.methods import siso
 from bench.methods.backbones import mini
@@ -189,6 +190,14 @@ def test_the_published_settings_are_the_defaults() -> None:
     assert (sana.lr, sana.weight_decay, sana.patience) == (8e-4, 1e-4, 5)
     assert (sana.loop_steps, sana.through) == (20, 3)
     assert all(SisoOptions(**changed) for changed in OVERRIDES.values())
+
+
+@pytest.mark.parametrize(("simplify", "times"), [(True, 3), (False, 12)])
+def test_a_dry_run_counts_subjects_or_questions(simplify: bool, times: int) -> None:
+    options = SisoOptions(simplify=simplify, **OVERRIDES["sana-512"])
+    budget = Siso.budget(options, FACTS["sana-512"], Extent(subjects=3, images=12))
+    assert (budget.steps, budget.forwards) == (50 * times, 50 * 20 * times)
+    assert budget.backwards == 50 * 3 * times
 
 
 @pytest.mark.parametrize(
