@@ -5,6 +5,7 @@ Everything follows from a seed. Images are ``uint8`` arrays of shape (32, 32, 3)
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -228,6 +229,7 @@ def _setting(scene: Scene) -> Array:
     return canvas
 
 
+@cache
 def _background(place: str) -> Array:
     sky, ground = BACKDROPS[place]
     canvas = _fill(sky)

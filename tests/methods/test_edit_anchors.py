@@ -27,13 +27,13 @@ CASE = make_cases(SUITE, load_protocol(SUITE), SUITE.subjects[:1], 1)[1]
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunResult]:
-    """Both anchors on eight subjects, where no backbone can be loaded."""
+    """Both anchors on four subjects, where no backbone can be loaded."""
     out = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SUBJECTBENCH_HOME", str(out / "home"))
         patch.setitem(registry.BUILT_IN, "backbone", {"mini": "nowhere:a"})
         plans = {
-            name: make_plan(Request(method=name, suite="mini-edit", limit_subjects=8))
+            name: make_plan(Request(method=name, suite="mini-edit", limit_subjects=4))
             for name in ("copy-source", "oracle-edit")
         }
         return {name: execute(plan, out / name)[1] for name, plan in plans.items()}

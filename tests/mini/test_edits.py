@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from bench.editing import open_source
 from bench.lint import lint
 from bench.mini.edits import render_edit, write_edit_tables
-from bench.plan import make_cases
+from bench.mini.show import CELL, GAP, LABEL, show
+from bench.plan import Request, make_cases, make_plan
 from bench.protocols import load_protocol
 from bench.references import open_reference
+from bench.run import execute
 from bench.suites import Suite, load_suite, suite_folder
 
 Pixels = NDArray[np.int16]
@@ -96,6 +99,27 @@ def test_nothing_is_in_both_suites() -> None:
 
 def test_the_headline_leaves_nothing_open(suite: Suite) -> None:
     assert [finding.line for finding in lint(suite, load_protocol(suite))] == []
+
+
+def test_a_sheet_shows_what_was_to_be_edited_beside_the_true_edit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUBJECTBENCH_HOME", str(tmp_path / "home"))
+    asked = make_plan(Request(method="copy-source", suite="mini-edit", limit_subjects=1))
+    run, _ = execute(asked, tmp_path / "run")
+    show([run], tmp_path / "sheet.png", subjects=1)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        row = [GAP + column * (CELL + GAP) for column in range(4)]
+        top = LABEL + GAP
+        cells = [sheet.crop((left, top, left + CELL, top + CELL)).tobytes() for left in row]
+    suite = asked.suite
+    source, edit = open_source(suite, "mug-000", 0), render_edit(suite, "mug-000", 0)
+    reference = open_reference(suite, suite.subjects[0], "00.png")
+    expected = [
+        image.resize((CELL, CELL), Image.Resampling.NEAREST).tobytes()
+        for image in (reference, source, edit, source)
+    ]
+    assert cells == expected
 
 
 def test_a_suite_of_generations_has_no_true_edits() -> None:
