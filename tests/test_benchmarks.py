@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from tests.benchmarks import flux, training
+from tests.benchmarks import dreambooth, flux, guidance, subjects, training
 
 
 def printed(
@@ -41,3 +41,40 @@ def test_a_training_step_is_measured_beside_its_bare_passes(
     told = printed(training, capsys, monkeypatch, "--steps", "2")
     [ratio] = re.findall(r"ratio of medians +(\S+)", told)
     assert float(ratio) > 0.3
+
+
+def test_personalization_guidance_is_measured_beside_cfg_joined_and_apart(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = printed(guidance, capsys, monkeypatch, "--tiny")
+    assert len(re.findall(r"^pg to cfg +time [\d.]+, processor time [\d.]+", told, re.M)) == 2
+    assert len(re.findall(r"^pg to cfg apart +time [\d.]+", told, re.M)) == 2
+
+
+def test_cfg_apart_is_cfg_in_two_passes() -> None:
+    backbone = guidance.adapted(guidance.stable_diffusion(guidance.TINY, "cpu"))
+    noise, passes = backbone.noise([torch.Generator().manual_seed(0)]), []
+    backbone.unet.register_forward_pre_hook(lambda module, arguments: passes.append(arguments))
+    weights = {guidance.LORA: 1.0}
+    joined, apart = (
+        backbone.sample(guidance.prompt(1), noise, weights, 1, 7.5, guidance.RULES[name])
+        for name in ("cfg", "cfg apart")
+    )
+    assert [len(arguments[0]) for arguments in passes] == [2, 1, 1]
+    assert torch.allclose(joined, apart, atol=1e-4)
+
+
+def test_a_step_of_dreambooth_is_measured_beside_its_bare_passes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = printed(dreambooth, capsys, monkeypatch, "--tiny")
+    ratios = re.findall(r"ratio of medians +(\S+)", told)
+    assert len(ratios) == 2 and all(float(ratio) > 0.3 for ratio in ratios)
+
+
+def test_setting_up_subjects_is_measured_as_a_share_of_their_time(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = printed(subjects, capsys, monkeypatch, "--tiny")
+    [share] = re.findall(r"share of setting up +([\d.]+)%", told)
+    assert 0 < float(share) < 100
