@@ -5,8 +5,9 @@ A package adds a method by an entry point in the group ``bench.methods`` (likewi
 process, by ``registry.add``. Built-in names win over entry points; a clash is an error.
 """
 
+from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
 from bench.errors import UserError, unknown
@@ -140,7 +141,7 @@ def add(kind: Kind, name: str, target: str) -> None:
 def names(kind: Kind) -> dict[str, str]:
     """Every known name with its target; nothing is imported."""
     known = {**BUILT_IN[kind], **_added[kind]}
-    for entry in entry_points(group=f"bench.{kind}s"):
+    for entry in _declared(kind):
         if entry.name in known and known[entry.name] != entry.value:
             raise UserError(
                 f"Two packages register the {kind} '{entry.name}' ({known[entry.name]} and "
@@ -148,6 +149,12 @@ def names(kind: Kind) -> dict[str, str]:
             )
         known[entry.name] = entry.value
     return known
+
+
+@cache
+def _declared(kind: Kind) -> tuple[EntryPoint, ...]:
+    """What installed packages add; reading it takes long, and none is installed meanwhile."""
+    return tuple(entry_points(group=f"bench.{kind}s"))
 
 
 def require(kind: Kind, name: str) -> str:
