@@ -12,6 +12,7 @@ from bench.api import Question
 from bench.errors import UserError
 from bench.methods.backbones.backbone import OFF, Backbone, Condition, Text
 from bench.methods.backbones.unet import UnetBackbone
+from bench.methods.guidance import parse
 from bench.methods.text_only import TextOnly
 from tests.methods.tiny_sdxl import PROMPT, seeded
 from tests.methods.tiny_text_backbones import NAMES, PUBLISHED, SIDE, STEPS, drawn, save, stock
@@ -121,6 +122,22 @@ def test_text_only_draws_and_a_reference_is_one_clear_sentence(
         backbone.encode_references(torch.zeros(1, 3, SIDE, SIDE), seeded(0))
     with pytest.raises(UserError, match=r"no image prompt.*tokens=image"):
         backbone.add_adapter("blind", 4, 0)
+
+
+def test_sag_goes_from_the_plain_prompt_to_the_whole_one(name: str, backbone: UnetBackbone) -> None:
+    """All along one of them it is CFG on that, whatever the sampler and however it counts t."""
+    whole, noun = (backbone.encode_prompts([text]) for text in (PROMPT, "a mug"))
+
+    def latents(rule: str, condition: Condition) -> Any:
+        return backbone.sample(condition, backbone.noise(seeded(3)), OFF, STEPS, 1.0, parse(rule))
+
+    followed = {until: Condition(whole, None, noun) for until in (0, 0.65, 1)}
+    early, between, late = (
+        latents(f"sag:scale=4,until={until}", condition) for until, condition in followed.items()
+    )
+    torch.testing.assert_close(early, latents("cfg:4", Condition(noun, None)), rtol=0, atol=1e-5)
+    torch.testing.assert_close(late, latents("cfg:4", Condition(whole, None)), rtol=0, atol=1e-5)
+    assert min((between - end).abs().max() for end in (early, late)) > 1e-4
 
 
 def test_what_is_predicted_is_what_the_checkpoint_says(name: str, backbone: UnetBackbone) -> None:
