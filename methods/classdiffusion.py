@@ -19,6 +19,8 @@ from bench.methods.dreambooth_ti import DreamBoothTi, DreamBoothTiOptions
 from bench.methods.loop import Loss
 
 ALIKE = "a photo of a {}"
+KEYS_AND_VALUES = r".*\.(attn2\.to_[kv]|attn\.add_[kv]_proj)\.(weight|bias)"
+"""Of cross-attention, or of the prompt's tokens where these attend with the image's."""
 
 
 class ClassDiffusionOptions(DreamBoothTiOptions):
@@ -43,6 +45,8 @@ class ClassDiffusion(DreamBoothTi):
     overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "mini": {**OVERRIDES["mini"], "lr": 1e-3}
     }
+    full: ClassVar[str] = KEYS_AND_VALUES
+    full_lr: ClassVar[float] = 2e-5
 
     def __init__(self, backbone: Any, options: ClassDiffusionOptions) -> None:
         super().__init__(backbone, options)

@@ -17,11 +17,12 @@ from bench.api import Material, Question, Scope, Workspace
 from bench.cost import Budget, Extent, Facts
 from bench.errors import UserError
 from bench.methods.backbones.backbone import Backbone, Text
+from bench.methods.backbones.full import ALL
 from bench.methods.budgets import subject_budget
 from bench.methods.class_images import class_images
 from bench.methods.dreambooth_batches import Album, Lot, PriorPreserving, shown
 from bench.methods.dreambooth_card import DREAMBOOTH
-from bench.methods.dreambooth_options import OVERRIDES, DreamBoothOptions
+from bench.methods.dreambooth_options import MINI_FULL_LR, OVERRIDES, DreamBoothOptions
 from bench.methods.loop import Loss, Recipe, Training
 from bench.methods.objectives import Timesteps
 from bench.methods.rpo_prompts import named, plain, tokened
@@ -30,7 +31,11 @@ from bench.processes import processes
 
 
 class DreamBooth:
-    """The backbone's text-to-image with an adapter of the subject's own; no reference is seen."""
+    """The backbone's text-to-image with an adapter of the subject's own; no reference is seen.
+
+    ``full``: which of the network's own weights are trained where these are, and ``full_lr`` how
+    fast.
+    """
 
     name = "dreambooth"
     card = DREAMBOOTH
@@ -38,6 +43,8 @@ class DreamBooth:
     scope: Scope = "subject"
     Options: ClassVar = DreamBoothOptions
     overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = OVERRIDES
+    full: ClassVar[str] = ALL
+    full_lr: ClassVar[float] = 5e-6
 
     def __init__(self, backbone: Backbone, options: DreamBoothOptions) -> None:
         if not isinstance(backbone, Backbone):
@@ -82,8 +89,16 @@ class DreamBooth:
     def recipe(self) -> Recipe:
         options = self.options
         return Recipe(
-            steps=options.iterations, lr=options.lr, weight_decay=options.weight_decay, clip=1.0
+            steps=options.iterations, lr=self._lr, weight_decay=options.weight_decay, clip=1.0
         )
+
+    @property
+    def _lr(self) -> float:
+        options = self.options
+        if options.train == "lora":
+            return options.lr
+        own = MINI_FULL_LR if self.backbone.spec.mini else self.full_lr
+        return options.full_lr or own
 
     def _fit(self, material: Material, workspace: Workspace) -> None:
         options, folder = self.options, workspace.folder / self.name
@@ -95,7 +110,10 @@ class DreamBooth:
     def _begin(self, material: Material) -> dict[str, nn.Parameter]:
         """What is trained, fresh: so far the method is the plain backbone."""
         options, backbone = self.options, self.backbone
-        backbone.add_adapter(self.name, options.rank, options.seed, "image", options.precision)
+        if options.train == "full":
+            backbone.add_weights(self.name, self.full, options.precision)
+        else:
+            backbone.add_adapter(self.name, options.rank, options.seed, "image", options.precision)
         return backbone.adapter_parameters(self.name)
 
     def _save(self, folder: Path) -> None:
@@ -104,7 +122,10 @@ class DreamBooth:
 
     def _load(self, material: Material, folder: Path) -> None:
         path, options = self._adapter(folder), self.options
-        self.backbone.load_adapter(self.name, path, "image", options.precision)
+        if options.train == "full":
+            self.backbone.load_weights(self.name, path, options.precision)
+        else:
+            self.backbone.load_adapter(self.name, path, "image", options.precision)
 
     def _adapter(self, folder: Path) -> Path:
         return folder / f"{self.name}.safetensors"

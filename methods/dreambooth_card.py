@@ -22,8 +22,9 @@ DREAMBOOTH = Card(
         "class_images": "100, the default of diffusers' examples, drawn by the plain backbone and "
         "kept for every subject of the class",
         "prior": "whether SFO's FLUX trains with it is not said; 1 here",
-        "weights": "the network's LoRA alone, on the layers that the backbone adapts for images; "
-        "neither the whole network, as in the paper, nor the text encoder",
+        "weights": "a LoRA on the layers that the backbone adapts for images, or train=full: the "
+        "whole network, as in the paper; never the text encoder",
+        "full_lr": "5e-6, as diffusers' example that trains the whole network",
         "noise": "a timestep and a noise of its own for each image",
         "crop": "the central square, never mirrored; diffusers' examples crop at random",
         "guidance": "FLUX.1-dev trains at embedded guidance 1, like every training here; "
@@ -59,9 +60,11 @@ CLASSDIFFUSION = Card(
         **DREAMBOOTH.choices,
         "token": "one word before the subject's name",
         "initial": "the mean of the class noun's embeddings",
-        "weights": "a LoRA on the layers that the backbone adapts for images; the code trains keys "
-        "and values of cross-attention as they are",
-        "lr": "the code's; both for the LoRA and the word",
+        "weights": "a LoRA on the layers that the backbone adapts for images, or train=full: keys "
+        "and values of cross-attention as they are, which is the code's; on FLUX and mini, which "
+        "have no such layers, those of the prompt's tokens in joint attention",
+        "lr": "the code's; both for the LoRA, or what train=full trains, and the word",
+        "full_lr": "2e-5, the code's as well",
         "prior": "0: semantic preservation stands in its place",
         "pooled": "of the text encoder whose pooled embedding the backbone itself is given",
         "crop": "the central square, never mirrored; the code mirrors half of them and masks",

@@ -15,6 +15,8 @@ PLACE = r"^[^{}]*\{\}[^{}]*$"
 class DreamBoothOptions(GuidedOptions):
     """One subject's training, and how images are drawn."""
 
+    later = GuidedOptions.later | {"train", "full_lr"}
+
     rank: int = Field(4, gt=0, description="rank of a subject's LoRA (alpha is the same)")
     iterations: int = Field(500, gt=0, description="optimiser steps per subject")
     batch: int = Field(1, gt=0, description="photographs per step, beside as many class images")
@@ -32,12 +34,20 @@ class DreamBoothOptions(GuidedOptions):
     prior: float = Field(1.0, ge=0, description="weight of prior preservation; 0 turns it off")
     class_images: int = Field(100, gt=0, description="images of a class, shared by its subjects")
     seed: int = Field(0, ge=0, description="seed of trainings")
+    train: Literal["lora", "full"] = Field(
+        "lora", description="what moves: a LoRA, or the network's own weights"
+    )
+    full_lr: float | None = Field(
+        None, gt=0, description="AdamW's rate where these do; default: the method's, or mini's"
+    )
 
     @property
     def word(self) -> str:
         return self.token
 
 
+MINI_FULL_LR = 3e-4
+"""No paper's: on ``mini-validation`` it shows a subject about as well as the LoRA does."""
 FLUX: Mapping[str, Any] = {"rank": 32, "iterations": 300, "weight_decay": 0.0}
 LATER: Mapping[str, Any] = {"weight_decay": 1e-4}
 """diffusers' scripts for SD-XL and SANA."""

@@ -1,6 +1,7 @@
 """ClassDiffusion: its loss by hand, and its settings."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -90,3 +91,28 @@ def test_the_released_settings_are_the_defaults() -> None:
     options = ClassDiffusionOptions()
     assert (options.iterations, options.batch, options.lr) == (500, 2, 2e-5)
     assert (options.semantics, options.prior, options.token) == (1.0, 0.0, "<new1>")
+
+
+def test_keys_and_values_of_the_prompt_are_trained_where_that_is_asked_for(
+    workspace: Workspace,
+) -> None:
+    """Beside the word; of no other weight there is a copy."""
+    made = method(train="full", full_lr=1e-2)
+    own = made.backbone.transformer.state_dict()
+    trained(made, MUG, workspace)
+    kept = made.backbone.adapter_parameters("classdiffusion")
+    assert {name.split(".attn.")[1] for name in kept} == {
+        f"add_{side}_proj.{part}" for side in "kv" for part in ("weight", "bias")
+    }
+    assert all(not torch.equal(value, own[name]) for name, value in kept.items() if "v_" in name)
+    assert ClassDiffusion.full_lr == ClassDiffusionOptions().lr, "one rate in the released code"
+
+
+def test_on_stable_diffusion_these_are_cross_attentions() -> None:
+    names = {
+        "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight": True,
+        "mid_block.attentions.0.transformer_blocks.0.attn2.to_v.weight": True,
+        "mid_block.attentions.0.transformer_blocks.0.attn1.to_v.weight": False,
+        "mid_block.attentions.0.transformer_blocks.0.attn2.to_q.weight": False,
+    }
+    assert {name: bool(re.fullmatch(ClassDiffusion.full, name)) for name in names} == names

@@ -8,12 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from bench.api import Workspace
 from bench.errors import UserError
 from bench.methods.backbones import flux_dev, sdxl
 from bench.methods.dreambooth import DreamBooth
-from bench.methods.dreambooth_options import OVERRIDES, DreamBoothOptions
+from bench.methods.dreambooth_options import MINI_FULL_LR, OVERRIDES, DreamBoothOptions
 from bench.options import resolve
 from tests.methods.tiny_sdxl import save_sdxl
 from tests.methods.tiny_subjects import CAR, MUG, OTHER_MUG, question, trained
@@ -47,7 +49,8 @@ def test_a_subject_is_trained_and_what_to_watch_is_logged(
     [drawn] = [event for event in log if event["event"] == "class images"]
     assert drawn["n"] == 2
     first = next(event for event in log if event["event"] == "train dreambooth")
-    assert first["loss"] == pytest.approx(first["fidelity"] + first["prior"], rel=1e-6)
+    expected = first["fidelity"] + made.options.prior * first["prior"]
+    assert first["loss"] == pytest.approx(expected, rel=1e-6)
     kept = made.backbone.adapter_parameters("dreambooth")
     assert any(value.abs().sum() > 0 for name, value in kept.items() if ".lora_B." in name)
 
@@ -188,3 +191,43 @@ def test_a_backbone_that_nobody_trains_here_is_refused_in_one_sentence() -> None
     other: Any = SimpleNamespace(spec=SimpleNamespace(name="editor"))
     with pytest.raises(UserError, match=r"^The backbone editor cannot be trained here"):
         DreamBooth(other, DreamBoothOptions())
+
+
+def test_the_networks_own_weights_are_trained_where_that_is_asked_for(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """And are the plain ones again for the next subject."""
+    full = {"train": "full", "full_lr": 1e-2}
+    made, other = method(**full), method(**full)
+    own = {name: value.clone() for name, value in made.backbone.transformer.state_dict().items()}
+    mug, car = trained(made, MUG, workspace), trained(made, CAR, workspace)
+    file = load_file(workspace.folder / CAR.subject.directory / "dreambooth.safetensors")
+    assert file.keys() == own.keys()
+    assert sum(not torch.equal(file[name], own[name]) for name in own) > 0.8 * len(own)
+    assert all(
+        torch.equal(value, own[name])
+        for name, value in made.backbone.transformer.state_dict().items()
+    )
+    back = replace(workspace, folder=tmp_path / "back", cache=tmp_path / "other-cache")
+    assert trained(other, CAR, back) == car
+    assert trained(other, MUG, back) == mug
+    assert trained(method(**full), MUG, workspace) == mug, "a finished subject is loaded"
+
+
+def test_full_training_has_a_rate_of_its_own_and_leaves_other_identities_as_they_were() -> None:
+    assert method(lr=1e-4).recipe.lr == 1e-4
+    assert method(lr=1e-4, train="full").recipe.lr == MINI_FULL_LR
+    assert method(lr=1e-4, train="full", full_lr=1e-3).recipe.lr == 1e-3
+    assert DreamBooth.full_lr == 5e-6, "of diffusers' example"
+    assert not {"train", "full_lr"} & DreamBoothOptions().model_dump().keys()
+    assert DreamBoothOptions(train="full").identity != DreamBoothOptions().identity
+
+
+def test_guidance_weakens_trained_weights(workspace: Workspace) -> None:
+    """At omega 1 it is CFG."""
+    full = {"train": "full", "full_lr": 1e-2}
+    cfg, at_one, at_zero = (
+        trained(method(**full, rule=rule), MUG, workspace)
+        for rule in ("cfg:3.0", "pg:scale=3.0,omega=1", "pg:scale=3.0,omega=0")
+    )
+    assert cfg == at_one != at_zero
