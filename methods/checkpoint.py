@@ -49,8 +49,8 @@ class CheckpointOptions(GuidedOptions):
 
     lora: Path | None = Field(
         None,
-        description="safetensors of a LoRA, or a folder with <subject>.safetensors or "
-        f"<subject>/{DIFFUSERS} for each",
+        description="safetensors of a LoRA, or a folder with <subject>.safetensors for each, or "
+        f"with <subject>/{DIFFUSERS} or whatever one is there alone",
     )
     weights: str | None = Field(
         None, description="the whole network: weights known here by name, a file or a folder"
@@ -159,7 +159,11 @@ def _loras(place: Path) -> dict[str, Path]:
     if alone.is_file():
         return {"": alone}
     files = {path.stem: path for path in sorted(place.glob("*.safetensors"))}
-    files |= {path.parent.name: path for path in sorted(place.glob(f"*/{DIFFUSERS}"))}
+    for directory in sorted(path for path in place.glob("*") if path.is_dir()):
+        found = sorted(directory.glob("*.safetensors"))
+        named = [path for path in found if path.name == DIFFUSERS] or found
+        if len(named) == 1:
+            files[directory.name] = named[0]
     if not files:
         raise UserError(f"There is no LoRA at {place}; check the option 'lora'.")
     return files

@@ -120,18 +120,21 @@ def test_any_guidance_weakens_it(backbone: UnetBackbone, home: Path, tmp_path: P
     assert all(np.abs(cfg - other).max() > 2 for other in others)
 
 
-def test_each_subject_has_its_own_file_in_either_layout(
+def test_each_subject_has_its_own_file_in_any_layout(
     backbone: UnetBackbone, home: Path, tmp_path: Path
 ) -> None:
-    folder, mug, car = tmp_path / "loras", asked(subject="mug"), asked(subject="car")
+    folder = tmp_path / "loras"
     alone = {
         "mug": lora_file(home, folder / "mug.safetensors", seed=1),
         "car": lora_file(home, folder / "car" / DIFFUSERS, seed=2),
+        "vase": lora_file(home, folder / "vase" / "dreambooth.safetensors", seed=3),
     }
-    mixed = drawn(backbone, mug, car, mug, lora=folder)
-    own = [drawn(backbone, q, lora=alone[q.case.subject])[0] for q in (mug, car, mug)]
+    lora_file(home, folder / "car" / "beside.safetensors", seed=4)
+    questions = [asked(subject=name) for name in ("mug", "car", "vase", "mug")]
+    mixed = drawn(backbone, *questions, lora=folder)
+    own = [drawn(backbone, each, lora=alone[each.case.subject])[0] for each in questions]
     assert all(np.array_equal(one, other) for one, other in zip(mixed, own, strict=True))
-    assert not np.array_equal(own[0], drawn(backbone, mug, lora=alone["car"])[0])
+    assert not np.array_equal(own[0], drawn(backbone, questions[0], lora=alone["car"])[0])
 
 
 def test_a_subject_without_a_file_is_named_before_anything_is_drawn(
