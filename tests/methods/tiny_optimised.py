@@ -7,9 +7,10 @@ import torch
 
 from bench import registry
 from bench.metrics.encoders import NetworkEncoder
+from bench.metrics.preparation import GREY, ShortestSide
 from tests.methods.conftest import tiny_flux
 from tests.methods.tiny_text_backbones import tiny_sana, tiny_sd, tiny_xl
-from tests.networks import small_clip, small_encoder, stored
+from tests.networks import small_clip, stored
 
 FAMILIES = ("flux-schnell", "sd-turbo", "sdxl-turbo", "sana-512")
 
@@ -29,7 +30,9 @@ def optimised_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NetworkEncoder:
     """A CLIP of 32 pixels that is registered as 'small'."""
-    made = small_encoder(stored(small_clip(), tmp_path / "small.safetensors"))
+    weights = stored(small_clip(), tmp_path / "small.safetensors")
+    build, prepare = "tests.networks:small_clip_images", ShortestSide(32, 32)
+    made = NetworkEncoder("small", build, prepare, GREY, path=weights)
     load = registry.load
     monkeypatch.setattr(
         registry,
