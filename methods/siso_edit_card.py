@@ -47,6 +47,7 @@ SISO_EDIT = Card(
         "weights": "the network's LoRA alone; the code's option for text encoders would not reach "
         "its editing pipeline either",
         "mini": "the world itself knows the mask; velocities are no noise, so that answers are "
-        "averaged and not whitened",
+        "averaged and not whitened; DINO alone, for its CLIP judges scenes and pays for texture; "
+        "from noise alone and through all steps, since the last ones move colours only",
     },
 )

@@ -53,12 +53,12 @@ class SisoEditOptions(Frozen):
 OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     "flux-schnell": {"weight_decay": 1e-4},
     "mini": {
-        "objective": "dino:1,clip_i:0.1",
+        "objective": "dino:1",
+        "background": 30.0,
         "strength": 1.0,
-        "rank": 16,
         "iterations": 20,
         "through": 4,
-        "lr": 3e-3,
+        "lr": 2e-3,
     },
 }
 """The mini backbone's settings are no paper's: they edit an image in seconds."""
