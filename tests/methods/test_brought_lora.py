@@ -86,18 +86,36 @@ def test_alpha_in_a_files_header_counts(
     torch.testing.assert_close(ours(backbone, noise, BROUGHT), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("naming", ["diffusers", "original"])
 def test_on_sdxl_it_acts_beside_the_image_prompt(
-    sdxl: SdxlBackbone, sdxl_home: Path, tmp_path: Path
+    sdxl: SdxlBackbone, sdxl_home: Path, tmp_path: Path, naming: str
 ) -> None:
-    pipeline = tiny_sdxl.stock(sdxl_home, None)
+    """Many LoRAs of SD-XL name blocks as its first release did, which diffusers maps to its own."""
+    pipeline, path = tiny_sdxl.stock(sdxl_home, None), tmp_path / "lora.safetensors"
     made = factors(pipeline.unet, ATTENTION)
-    path = diffusers_file(made, "unet", tmp_path / "lora.safetensors")
-    sdxl.bring_adapter("brought", path)
+    diffusers_file(made, "unet", path)
     pipeline.load_lora_weights(tmp_path, weight_name=path.name)
+    if naming == "original":
+        save_file(renamed(load_file(kohya_file(made, 4.0, path))), path)
+    sdxl.bring_adapter("brought", path)
     noise, condition = sdxl.noise(seeded(3)), Condition(sdxl.encode_prompts([PROMPT]), None)
     expected = tiny_sdxl.drawn(pipeline, noise, 5.0)
     drawn = sdxl.decode(sdxl.sample(condition, noise, BROUGHT, 4, 5.0))
     torch.testing.assert_close(drawn, expected, rtol=0, atol=1e-5)
+
+
+def renamed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    original = {
+        "down_blocks_1_attentions_0": "input_blocks_3_1",
+        "mid_block_attentions_0": "middle_block_1",
+        "up_blocks_0_attentions_0": "output_blocks_0_1",
+        "up_blocks_0_attentions_1": "output_blocks_1_1",
+    }
+    found = {}
+    for key, value in tensors.items():
+        [block] = [block for block in original if block in key]
+        found[key.replace(block, original[block])] = value
+    return found
 
 
 def test_sanas_are_read_under_diffusers_names(
