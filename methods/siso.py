@@ -91,14 +91,7 @@ class Siso:
 
     @property
     def descent(self) -> Descent:
-        options = self.options
-        return Descent(
-            options.iterations,
-            options.lr,
-            options.weight_decay,
-            options.patience,
-            options.threshold,
-        )
+        return self.options.descent(self.options.lr)
 
     def _fit(self, prompt: str, path: Path) -> None:
         folder = path.parent / self.name

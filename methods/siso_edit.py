@@ -15,9 +15,11 @@ from PIL.Image import Image
 from torch import Tensor
 
 from bench.api import Case, Question, Scope, Workspace
+from bench.cost import Budget, Extent, Facts
 from bench.errors import UserError
 from bench.methods.backbones.backbone import Backbone, Condition
 from bench.methods.backbones.decoding import Decoding
+from bench.methods.budgets import image_budget
 from bench.methods.inversion import FLOW, SD_TURBO, SDXL_TURBO, Inverted, Renoise, invert
 from bench.methods.iterates import Draw, Judge, forget, open_png, optimise, save_png
 from bench.methods.likeness import Loss, Objective
@@ -72,6 +74,11 @@ class SisoEdit:
         """Cases have nothing in common."""
         self._workspace = workspace
 
+    @classmethod
+    def budget(cls, options: SisoEditOptions, facts: Facts, extent: Extent) -> Budget:
+        """What is optimised, case by case; inversions are left out."""
+        return image_budget(options, extent.images)
+
     def generate(self, questions: Sequence[Question]) -> list[Image]:
         return [self._answered(question) for question in questions]
 
@@ -98,7 +105,7 @@ class SisoEdit:
         backbone.add_adapter(self.name, options.rank, options.seed, "image", options.precision)
         parameters = backbone.adapter_parameters(self.name)
         title = f"optimise {self.name}"
-        best = optimise(parameters, draw, judge, options.descent, workspace, title)
+        best = optimise(parameters, draw, judge, options.descent(options.lr), workspace, title)
         self._clear()
         return best.image
 

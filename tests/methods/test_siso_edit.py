@@ -13,6 +13,7 @@ from PIL import Image
 
 from bench import registry
 from bench.api import Case, Question, Workspace
+from bench.cost import FACTS, Extent
 from bench.errors import UserError
 from bench.gallery import Gallery
 from bench.methods import siso_edit as module
@@ -32,6 +33,7 @@ pytest_plugins = ["tests.methods.tiny_optimised"]
 TINY: Mapping[str, Any] = {
     **OVERRIDES["mini"],
     "objective": "dino:1,clip_i:0.5",
+    "background": 10.0,
     "rank": 2,
     "steps": 2,
     "iterations": 3,
@@ -182,7 +184,7 @@ def test_it_runs_on_real_families(
     few = {"objective": "small", "iterations": 4, "lr": 1e-2}
     made = SisoEdit(backbone, SisoEditOptions(**{**OVERRIDES.get(name, {}), **few}))
     assert made.inputs["mask_recipe"] == "left"
-    assert len(made.steps) == 3
+    assert len(made.steps) == made.options.loop_steps == 3
     assert any(step.fresh for step in made.steps) == (name == "sdxl-turbo")
     made.train(workspace)
     [image] = made.generate([question()])
@@ -199,6 +201,12 @@ def test_the_published_settings_are_the_defaults() -> None:
     assert (options.lr, options.weight_decay, options.rank) == (3e-4, 1e-2, 4)
     assert (options.iterations, options.patience, options.threshold) == (50, 7, 3.0)
     assert not OVERRIDES.keys() & {"sd-turbo", "sdxl-turbo"}
+
+
+def test_a_dry_run_counts_every_case_at_its_longest() -> None:
+    """50 iterations of three steps, the last of them learned from, for each of four images."""
+    budget = SisoEdit.budget(SisoEditOptions(), FACTS["sana-512"], Extent(subjects=2, images=4))
+    assert (budget.steps, budget.forwards, budget.backwards) == (200, 600, 200)
 
 
 def test_without_a_weight_of_the_background_no_mask_is_needed(
