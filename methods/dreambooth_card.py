@@ -87,6 +87,11 @@ TEXTUAL_INVERSION = Card(
         "templates": "six neutral prompts of ours; the paper's are CLIP's for ImageNet",
         "photographs": "all of the subject's",
         "crop": "the central square, never mirrored; diffusers' example mirrors half of them",
-        "mini": "one template, for it knows no other sentence that says nothing of the scene",
+        "mini": "one template, for it knows no other sentence that says nothing of the scene; few "
+        "and small steps, for no word can say what its subjects look like: no caption of its "
+        "training does. On 8 subjects of mini-validation DINO, CLIP-I and CLIP-T are 0.083, 0.110 "
+        "and 0.927 at these settings, 0.073, 0.110 and 0.919 at three times the rate, and 0.081, "
+        "0.110 and 0.927 for text alone. A word that learned from the subject's true scenes, 200 "
+        "steps of 8, came to a DINO of 0.16 and -0.04 where the class noun has 0.15 and 0.08",
     },
 )

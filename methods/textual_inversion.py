@@ -71,7 +71,7 @@ class TextualInversion:
     revision = 1
     scope: Scope = "subject"
     Options: ClassVar = TextualInversionOptions
-    overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = {"mini": {"iterations": 100, "lr": 3e-2}}
+    overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = {"mini": {"iterations": 50, "lr": 1e-2}}
 
     def __init__(self, backbone: Backbone, options: TextualInversionOptions) -> None:
         self.backbone, self.options = backbone, options

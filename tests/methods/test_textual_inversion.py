@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
-from bench.api import Workspace
+from bench.api import Material, Workspace
 from bench.errors import UserError
+from bench.methods.backbones.mini import load
 from bench.methods.rpo_prompts import called
 from bench.methods.textual_inversion import TextualInversion, TextualInversionOptions
+from bench.mini.world import render_reference, sample_identity
 from bench.options import resolve
 from tests.methods.tiny_subjects import CAR, MUG, question, trained
 from tests.methods.tiny_trainings import Killed, fresh, kill_at
@@ -38,6 +41,25 @@ def test_only_the_word_is_trained(workspace: Workspace) -> None:
     assert trained(made, MUG, workspace) != untouched
     assert drawn(made, plain, seed) == untouched
     assert all(torch.equal(value, before[name]) for name, value in networks.items())
+
+
+def error(made: TextualInversion, of: Material) -> float:
+    """Of photographs under their prompt, at the same noise every time."""
+    loss_of = made._loss(of)
+    with torch.no_grad():
+        losses = [loss_of(7, torch.Generator().manual_seed(seed))[0] for seed in range(6)]
+    return float(torch.stack(losses).mean())
+
+
+def test_the_word_learns_its_photograph_on_the_shipped_backbone(workspace: Workspace) -> None:
+    picture = Image.fromarray(render_reference(sample_identity(0, "validation", 0)))
+    mug = replace(MUG, photographs={"00.png": picture})
+    options = {**TINY, "batch": 4, "iterations": 12, "lr": 5e-2}
+    made = TextualInversion(load(), TextualInversionOptions(**options))
+    made._learn(mug)
+    before = error(made, mug)
+    made.train_subject(mug, workspace)
+    assert error(made, mug) < before - 0.005
 
 
 def test_before_its_first_step_the_word_says_what_the_class_noun_says() -> None:
