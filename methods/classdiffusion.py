@@ -43,7 +43,7 @@ class ClassDiffusion(DreamBoothTi):
     revision = 1
     Options: ClassVar = ClassDiffusionOptions
     overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "mini": {**OVERRIDES["mini"], "lr": 1e-3}
+        "mini": {**OVERRIDES["mini"], "lr": 1e-3, "prior": 0.0}
     }
     full: ClassVar[str] = KEYS_AND_VALUES
     full_lr: ClassVar[float] = 2e-5

@@ -91,6 +91,8 @@ def test_the_released_settings_are_the_defaults() -> None:
     options = ClassDiffusionOptions()
     assert (options.iterations, options.batch, options.lr) == (500, 2, 2e-5)
     assert (options.semantics, options.prior, options.token) == (1.0, 0.0, "<new1>")
+    mini = ClassDiffusionOptions(**ClassDiffusion.overrides["mini"])
+    assert mini.prior == 0, "semantic preservation stands in its place everywhere"
 
 
 def test_keys_and_values_of_the_prompt_are_trained_where_that_is_asked_for(
