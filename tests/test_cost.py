@@ -17,6 +17,7 @@ from bench.cost import FACTS, Budget, Device, Flux, estimate, facts_of
 from bench.methods.backbones.flux_dev import DEV
 from bench.methods.backbones.flux_schnell import SCHNELL
 from bench.methods.backbones.mini import load
+from bench.methods.textual_inversion import TextualInversion
 from tests.methods.conftest import FLUX_DEV_SCHEDULE, tiny_flux, tiny_transformer
 from tests.test_cli import HEAVY, modules_after
 
@@ -213,19 +214,22 @@ def test_a_dry_run_tells_counts_and_cost(dry: Callable[..., str], tmp_path: Path
 @pytest.mark.parametrize(
     ("method", "training"),
     [
-        ("sft-base", "steps 0, examples 0, forwards 0, backwards 0, images 0"),
-        ("oracle", "none"),
-        ("dreambooth", "steps 2880, examples 11520, forwards 23040, backwards 23040, images 128"),
+        (["sft-base"], "steps 0, examples 0, forwards 0, backwards 0, images 0"),
+        (["oracle"], "none"),
+        (
+            ["textual-inversion", "--set", "iterations=10", "--set", "batch=2"],
+            "steps 480, examples 960, forwards 960, backwards 960, images 0",
+        ),
     ],
 )
 def test_a_dry_run_for_people_has_a_line_for_each_figure(
-    dry: Callable[..., str], method: str, training: str
+    dry: Callable[..., str], method: list[str], training: str
 ) -> None:
-    lines = dry("--method", method, "--suite", "mini").splitlines()
+    lines = dry("--method", *method, "--suite", "mini").splitlines()
     told = {key: figure.strip() for key, _, figure in (line.partition(":") for line in lines)}
     assert "cost" not in told and told["training"] == training
     assert told["hours"] == "not known"
-    answers = "not known" if method == "oracle" else "pairs 0.0, answers 0.0"
+    answers = "not known" if method == ["oracle"] else "pairs 0.0, answers 0.0"
     assert told["disk_gb"] == answers
 
 
@@ -235,6 +239,14 @@ def test_a_dry_run_knows_what_guidance_asks(dry: Callable[..., str]) -> None:
     assert plain["training"]["images"] == 15 * 100
     assert guided["pflop"]["answers"] == pytest.approx(2 * plain["pflop"]["answers"], rel=1e-4)
     assert guided["pflop"]["training"] == plain["pflop"]["training"]
+
+
+def test_a_training_that_tells_no_budget_is_not_in_the_figures(
+    dry: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(TextualInversion, "budget")
+    told = json.loads(dry("--method", "textual-inversion", "--suite", "mini", "--json"))["cost"]
+    assert told["training"] == "not known, and not in the figures below"
 
 
 def test_costs_are_told_without_torch() -> None:
