@@ -48,6 +48,7 @@ SISO_EDIT = Card(
         "its editing pipeline either",
         "mini": "the world itself knows the mask; velocities are no noise, so that answers are "
         "averaged and not whitened; DINO alone, for its CLIP judges scenes and pays for texture; "
-        "from noise alone and through all steps, since the last ones move colours only",
+        "through all four steps that are left, since the last ones move colours only; from higher "
+        "up some scenes would not be drawn again",
     },
 )

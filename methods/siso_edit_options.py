@@ -37,7 +37,8 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     "mini": {
         "objective": "dino:1",
         "background": 30.0,
-        "strength": 1.0,
+        "strength": 0.8,
+        "steps": 5,
         "iterations": 20,
         "through": 4,
         "lr": 2e-3,
