@@ -21,12 +21,11 @@ from bench.methods.backbones.backbone import (
     Condition,
     Generators,
     Text,
-    Weights,
 )
 from bench.methods.backbones.clip_words import clip_words
 from bench.methods.backbones.flux_ip_adapter import clip_image_encoder
 from bench.methods.backbones.pipelines import digest_of, opened, pipeline_of, placed
-from bench.methods.backbones.switches import Acting
+from bench.methods.backbones.switches import Acting, Scales
 from bench.methods.backbones.unet import KlCodec, Parts, UnetBackbone
 from bench.methods.sampling import to_images
 
@@ -115,9 +114,9 @@ class SdxlBackbone(PlainSdxl):
         """Images (B, 3, H, W) in [0, 1] to features (B, n, d) of IP-Adapter's CLIP."""
         return self._eye.see(images)
 
-    def _acting(self, condition: Condition, weights: Weights) -> Acting:
+    def _acting(self, condition: Condition, scales: Scales) -> Acting:
         seen = condition.reference is not None
-        return Acting(dict(weights), self.image_scale if seen else 0.0)
+        return Acting(dict(scales), self.image_scale if seen else 0.0)
 
     def _added(self, condition: Condition) -> dict[str, Any]:
         features = condition.reference

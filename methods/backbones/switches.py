@@ -6,22 +6,47 @@ are computed under what the call was made under, whatever was asked of the netwo
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
+import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
 from peft.tuners.lora import LoraLayer
-from torch import nn
+from torch import Tensor, nn
 
 from bench.methods.backbones.full import FullWeights
+
+Scale = float | tuple[float, ...]
+"""Of an adapter in one call; or one for each row of the batch."""
+Scales = Mapping[str, Scale]
 
 
 @dataclass(frozen=True)
 class Acting:
     """Adapters by name with their scale, and the scale of the image prompt; by default none."""
 
-    weights: Mapping[str, float] = field(default_factory=dict)
+    weights: Scales = field(default_factory=dict)
     image: float = 0.0
+
+
+class Rows:
+    """Stands for PEFT's factor of a LoRA where every row of a batch has its own."""
+
+    def __init__(self, factors: Tensor) -> None:
+        self._factors = factors
+
+    def __rmul__(self, update: Tensor) -> Tensor:
+        factors = self._factors.to(update)
+        return update * factors.view(-1, *[1] * (update.ndim - 1))
+
+
+def _scale(layer: LoraLayer, name: str, scale: Scale) -> None:
+    if isinstance(scale, float | int):
+        layer.set_scale(name, scale)
+        return
+    layer.set_scale(name, 1.0)
+    if name in layer.scaling:
+        layer.scaling[name] = cast(float, Rows(torch.tensor(scale) * layer.scaling[name]))
 
 
 class Switches:
@@ -55,7 +80,7 @@ class Switches:
             # set_adapter and enable_adapters would change what requires gradients
             layer._active_adapter = list(wanted.weights)
             for name, scale in wanted.weights.items():
-                layer.set_scale(name, scale)
+                _scale(layer, name, scale)
         for processor in self._seeing:
             processor.scale = [wanted.image] * len(processor.scale)
 

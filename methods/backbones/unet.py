@@ -30,7 +30,7 @@ from bench.methods.backbones.decoding import Decoding
 from bench.methods.backbones.encoders import EncodePrompts, Encoders
 from bench.methods.backbones.full import FullWeights, TakesFullWeights
 from bench.methods.backbones.strides import strides
-from bench.methods.backbones.switches import Acting, Switches
+from bench.methods.backbones.switches import Acting, Scale, Scales, Switches
 from bench.methods.backbones.words import Words
 from bench.methods.guidance import UNGUIDED, Cfg
 
@@ -208,23 +208,33 @@ class UnetBackbone(TakesFullWeights, Encoders):
         return x
 
     def _answers(self, x: Tensor, timesteps: Tensor, asked: Sequence[Asked]) -> list[Tensor]:
-        """In one forward pass whatever is asked under the same adapters, as stock pipelines do."""
+        """In one forward pass whatever is asked of the same weights, as stock pipelines do.
+
+        A LoRA is no weight of the network's: it acts on each answer at a scale of its own.
+        """
         answers: list[Tensor] = []
-        for weights, group in groupby(asked, key=lambda each: each.weights):
-            conditions = [each.condition for each in group]
-            count = len(conditions)
-            together = self._network(
-                torch.cat([x] * count), torch.cat([timesteps] * count), _joined(conditions), weights
+        for _, group in groupby(asked, key=self._tuned):
+            together = list(group)
+            condition = _joined([each.condition for each in together])
+            scales = _by_row([each.weights for each in together], len(x))
+            count = len(together)
+            found = self._network(
+                torch.cat([x] * count), torch.cat([timesteps] * count), condition, scales
             )
-            answers += together.chunk(count)
+            answers += found.chunk(count)
         return answers
 
+    def _tuned(self, asked: Asked) -> Weights:
+        """Whole networks that an answer wants."""
+        names = asked.weights.keys() & self._full.names
+        return {name: asked.weights[name] for name in names}
+
     def _network(
-        self, x: Tensor, timesteps: Tensor, condition: Condition, weights: Weights
+        self, x: Tensor, timesteps: Tensor, condition: Condition, scales: Scales
     ) -> Tensor:
-        self._require(weights.keys())
-        self._switches.turn(self._acting(condition, weights))
-        with self._full.acting(weights):
+        self._require(scales.keys())
+        self._switches.turn(self._acting(condition, scales))
+        with self._full.acting({name: s for name, s in scales.items() if isinstance(s, float)}):
             return self._forward(x.to(self.dtype), timesteps, condition).to(x.dtype)
 
     def _forward(self, x: Tensor, timesteps: Tensor, condition: Condition) -> Tensor:
@@ -241,8 +251,8 @@ class UnetBackbone(TakesFullWeights, Encoders):
         if absent := names - getattr(self.unet, "peft_config", {}).keys() - self._full.names:
             raise ValueError(f"no such adapter on the backbone: {', '.join(sorted(absent))}")
 
-    def _acting(self, condition: Condition, weights: Weights) -> Acting:
-        return Acting(dict(weights))
+    def _acting(self, condition: Condition, scales: Scales) -> Acting:
+        return Acting(dict(scales))
 
     def _added(self, condition: Condition) -> dict[str, Any]:
         """What the family's network is told beside the prompt's tokens."""
@@ -325,6 +335,16 @@ def _joined(conditions: Sequence[Condition]) -> Condition:
     )
     seen = [c.reference for c in conditions if c.reference is not None]
     return Condition(text, torch.cat(seen) if seen else None)
+
+
+def _by_row(weights: Sequence[Weights], rows: int) -> Scales:
+    """Adapters' scales for as many batches of ``rows``, one after another."""
+    scales: dict[str, Scale] = {}
+    for name in dict.fromkeys(name for each in weights for name in each):
+        own = [float(each.get(name, 0)) for each in weights]
+        equal = len(set(own)) == 1
+        scales[name] = own[0] if equal else tuple(s for s in own for _ in range(rows))
+    return scales
 
 
 def _classifier_free(guidance: float) -> Rule:

@@ -1,13 +1,11 @@
 """What personalization guidance costs beside classifier-free guidance, on one network in one run.
 
-By hand: ``python -m tests.benchmarks.guidance``. Both ask the network twice a step. CFG's answers
-are of one model and come in one forward pass where the backbone joins them; PG's are of two and
-never do. So CFG is measured both ways: joined as it is drawn, and apart, which PG is to equal.
+By hand: ``python -m tests.benchmarks.guidance``. Both ask the network twice a step, which the UNets
+answer in one forward pass: under PG a LoRA acts on each half of the batch at a scale of its own.
 ``--tiny`` runs every line with tiny networks; its figures mean nothing.
 """
 
 import argparse
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,18 +13,15 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 
 from bench.methods.backbones.backbone import (
-    Asked,
     Backbone,
     BackboneSpec,
     Condition,
-    Place,
     Rule,
     Text,
-    Weights,
 )
 from bench.methods.backbones.mini import load
 from bench.methods.backbones.unet import Parts, UnetBackbone
-from bench.methods.guidance import Cfg, Pg, Without
+from bench.methods.guidance import Cfg, Pg
 from tests.benchmarks.scoring import say
 from tests.benchmarks.turns import compare, say_where, take_turns
 
@@ -37,35 +32,8 @@ MEDIUM: dict[str, Any] = {"block_out_channels": (128, 256, 416), "sample_size": 
 REAL: dict[str, Any] = {"block_out_channels": (320, 640, 1280, 1280), "sample_size": 64}
 
 
-class Alone(dict[str, float]):
-    """Adapters that equal no others, so that no answer shares its forward pass."""
-
-    __hash__ = None
-
-    def __eq__(self, other: object) -> bool:
-        return False
-
-
-class Apart:
-    """CFG in two forward passes."""
-
-    stepwise, plain = False, False
-
-    def __init__(self) -> None:
-        self.joined = Cfg()
-
-    def asks(self, condition: Condition, without: Without, weights: Weights) -> list[Asked]:
-        joined = self.joined.asks(condition, without, weights)
-        return [Asked(each.condition, Alone(each.weights)) for each in joined]
-
-    def combine(self, answers: Sequence[Tensor], place: Place) -> Tensor:
-        guided: Tensor = self.joined.combine(answers, place)
-        return guided
-
-
 RULES: dict[str, Rule] = {
     "cfg": Cfg(),
-    "cfg apart": Apart(),
     "pg": Pg(),
     "pg at omega 0": Pg(omega=0.0),
 }
@@ -139,10 +107,6 @@ def measure(what: str, backbone: Backbone, condition: Condition, steps: int, rou
     say(f"{what}: cfg", f"{1000 * each['seconds'] / steps:.0f} ms a step, {rounds} turns")
     for name in ("pg", "pg at omega 0"):
         say(f"{name} to cfg", f"{compare(taken[name], taken['cfg'])} (aim: at most {AIM})")
-        say(
-            f"{name} to cfg apart",
-            f"{compare(taken[name], taken['cfg apart'])} (aim: at most {AIM})",
-        )
 
 
 def main() -> None:

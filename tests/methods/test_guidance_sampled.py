@@ -97,6 +97,17 @@ def test_at_omega_0_the_weak_model_is_the_pre_trained_one_to_the_bit(
     assert (tuned - bare_sdxl.predict(x, t, asked(bare_sdxl))).abs().max() > 1e-3
 
 
+def test_pg_asks_a_lora_twice_in_one_forward_pass(sdxl: SdxlBackbone) -> None:
+    add_trained(sdxl, "db")
+    x, timesteps, passes = sdxl.noise(seeded(3)), torch.tensor([400]), []
+    sdxl.unet.register_forward_pre_hook(lambda module, arguments: passes.append(arguments[0]))
+    both = parse("pg:scale=5,omega=0.6").asks(asked(sdxl), sdxl._without, TUNED)
+    together = sdxl._answers(x, timesteps, both)
+    assert [len(rows) for rows in passes] == [2]
+    apart = [sdxl._answers(x, timesteps, [each])[0] for each in both]
+    torch.testing.assert_close(together, apart, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("omega", [0.0, 0.5, 1.0])
 def test_the_weak_model_has_the_interpolated_weights(sdxl: SdxlBackbone, omega: float) -> None:
     add_trained(sdxl, "db")
@@ -111,24 +122,24 @@ def test_the_weak_model_has_the_interpolated_weights(sdxl: SdxlBackbone, omega: 
 
 
 @pytest.mark.parametrize(
-    ("text", "batches"),
+    ("text", "answers"),
     [
-        ("none", [1]),
-        ("cfg", [2]),
-        ("ag", [1, 1]),
-        ("pg", [1, 1]),
-        ("cfg+ag", [2, 1]),
-        ("sag", [3]),
+        ("none", 1),
+        ("cfg", 2),
+        ("ag", 2),
+        ("pg", 2),
+        ("cfg+ag", 3),
+        ("sag", 3),
     ],
 )
-def test_pg_costs_what_cfg_costs(sdxl: SdxlBackbone, text: str, batches: list[int]) -> None:
-    """Answers per step, those under the same adapters in one pass; no weights beside."""
+def test_pg_costs_what_cfg_costs(sdxl: SdxlBackbone, text: str, answers: int) -> None:
+    """All answers of a step in one pass; no weights beside."""
     add_trained(sdxl, "db")
     held, passed = sum(p.numel() for p in sdxl.unet.parameters()), []
     hook = sdxl.unet.register_forward_hook(lambda unet, given, out: passed.append(len(out[0])))
     sampled(sdxl, text, TUNED)
     hook.remove()
-    assert passed == batches * 3
+    assert passed == [answers] * 3
     assert sum(p.numel() for p in sdxl.unet.parameters()) == held
 
 

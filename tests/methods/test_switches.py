@@ -14,6 +14,8 @@ from tests.methods.tiny_sdxl import (
     RESOLUTION,
     add_trained,
     answered,
+    asked,
+    seeded,
     stock,
 )
 
@@ -137,3 +139,14 @@ def counted(backbone: SdxlBackbone) -> Callable[[], int]:
         lambda *_: calls.append(1)
     )
     return lambda: len(calls)
+
+
+def test_every_row_of_a_batch_may_have_a_scale_of_its_own(sdxl: SdxlBackbone) -> None:
+    add_trained(sdxl, "db")
+    x, t = sdxl.noise(seeded(3)).repeat(3, 1, 1, 1), torch.tensor([400] * 3)
+    one = asked(sdxl)
+    for rows in [(0.0, 0.6, 1.0), (1.0, 0.0, 1.0)]:
+        together = sdxl._network(x, t, one.repeated(3), {"db": rows})
+        alone = [sdxl._network(x[:1], t[:1], one, {"db": scale}) for scale in rows]
+        torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-5)
+    assert (alone[0] - alone[1]).abs().max() > 1e-3
