@@ -21,6 +21,7 @@ from bench.commands import (
     run,
     score,
     show,
+    submit,
     weights,
 )
 from bench.errors import UserError
@@ -34,6 +35,8 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(reproduce.reproduce)
 app.command()(score.score)
+app.command()(submit.submit)
+app.command()(submit.verify)
 app.command()(look.compare)
 app.command()(correlate.correlate)
 app.command("list")(look.list_things)

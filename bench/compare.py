@@ -26,25 +26,31 @@ def compare(run_a: Path, run_b: Path, metric: str | None = None) -> dict[str, Pa
 
 def difference(a: Measured, b: Measured, metric: str) -> Paired:
     """A - B for a metric that both have. UserError when the two are not comparable."""
-    _require_one_definition(a, b, metric)
+    require_comparable(a, b, metric)
     if a.result.metrics[metric].kind == "set":
         return _difference_of_sets(a, b, metric)
+    return paired(a.values(metric), b.values(metric))
+
+
+def require_comparable(a: Measured, b: Measured, metric: str) -> None:
+    """UserError where the two define a metric otherwise, or do not answer the same cases in it."""
+    _require_one_definition(a, b, metric)
     values_a, values_b = a.values(metric), b.values(metric)
-    if values_a.keys() != values_b.keys():
-        raise UserError(
-            f"{a.folder} and {b.folder} answer different cases in {metric}: "
-            f"{len(values_a.keys() - values_b.keys())} of the first are missing in the second and "
-            f"{len(values_b.keys() - values_a.keys())} of the second in the first; "
-            "run both with the same subjects and seeds."
-        )
-    return paired(values_a, values_b)
+    if values_a.keys() == values_b.keys():
+        return
+    if a.result.metrics[metric].kind == "set":
+        raise _incomparable(a, b, f"their {metric} is about different subjects")
+    raise UserError(
+        f"{a.folder} and {b.folder} answer different cases in {metric}: "
+        f"{len(values_a.keys() - values_b.keys())} of the first are missing in the second and "
+        f"{len(values_b.keys() - values_a.keys())} of the second in the first; "
+        "run both with the same subjects and seeds."
+    )
 
 
 def _difference_of_sets(a: Measured, b: Measured, metric: str) -> Paired:
     sides = [{key[0]: value for key, value in run.values(metric).items()} for run in (a, b)]
     (whole_a, whole_b) = (side.pop(WHOLE_SET) for side in sides)
-    if sides[0].keys() != sides[1].keys():
-        raise _incomparable(a, b, f"their {metric} is about different subjects")
     n = a.result.metrics[metric].n
     return paired_sets((whole_a, sides[0]), (whole_b, sides[1]), n)
 

@@ -5,17 +5,20 @@ import shutil
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
 from rich.console import Console
 from rich.table import Table
 
-from bench.board import add_row, build, check, table
+from bench.api import WHOLE_SET, Row, rows_identity
+from bench.board import build, check, table
 from bench.errors import UserError
 from bench.identity import identity
-from bench.results import read_measured, read_result, write_rows
-from bench.standings import markdown, sections
+from bench.results import estimate_set, read_measured, read_result, write_result, write_rows
+from bench.standings import beyond
+from bench.submit import add_row
 
 MakeRun = Callable[..., Path]
 
@@ -40,6 +43,37 @@ def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     told = json.loads(path.read_text())
     change(told)
     path.write_text(json.dumps(told))
+
+
+def as_set(run: Path) -> Path:
+    """The run with its DINO as a number about the whole set, left out subject by subject."""
+    told = read_measured(run)
+    dino = told.values("dino")
+    subjects = sorted({key[0] for key in dino})
+    values = {WHOLE_SET: fmean(dino.values())} | {
+        left_out: fmean(value for key, value in dino.items() if key[0] != left_out)
+        for left_out in subjects
+    }
+    rows = [row for row in told.rows if row.metric != "dino"]
+    rows += [
+        Row(
+            subject=subject,
+            prompt_index=-1,
+            prompt="",
+            seed=-1,
+            metric="dino",
+            value=value,
+            image_sha256=identity("images"),
+        )
+        for subject, value in values.items()
+    ]
+    estimate = estimate_set(rows, "dino", len(dino))
+    metric = told.result.metrics["dino"].model_copy(update={"kind": "set", **dict(estimate)})
+    metrics = {"dino": metric, "clip_t": told.result.metrics["clip_t"]}
+    update = {"metrics": metrics, "rows_identity": rows_identity(rows)}
+    write_rows(rows, run / "rows.parquet")
+    write_result(told.result.model_copy(update=update), run / "row.json")
+    return run
 
 
 class TestAdding:
@@ -161,14 +195,28 @@ class TestRanks:
         assert ranks(readme) == [("1", "low"), ("2", "high")]
         assert "dino ↓" in readme
 
-    def test_runs_that_cannot_be_told_apart_share_a_rank_and_the_next_skips(
+    def test_runs_that_cannot_be_told_apart_share_a_span_and_the_next_comes_after(
         self, make_run: MakeRun, boards: Path
     ) -> None:
         for name, level in (("one", 0.5), ("two", 0.5), ("far", 0.2)):
             add_row(make_run(name, level, noise=0.05), boards)
         told = ranks(built(boards))
-        assert [rank for rank, _ in told] == ["1", "1", "3"]
+        assert [rank for rank, _ in told] == ["1\u20132", "1\u20132", "3"]
         assert told[2][1] == "far"
+
+    def test_runs_are_ranked_by_a_number_about_their_sets(
+        self, make_run: MakeRun, boards: Path
+    ) -> None:
+        for name, level in (("low", 0.3), ("high", 0.7)):
+            add_row(as_set(make_run(name, level)), boards)
+        assert ranks(built(boards)) == [("1", "high"), ("2", "low")]
+
+    def test_a_mean_over_subjects_ranks_by_the_subjects_means(
+        self, make_run: MakeRun, boards: Path
+    ) -> None:
+        for name, level in (("low", 0.3), ("high", 0.7)):
+            add_row(make_run(name, level, definition={"average": "subjects"}), boards)
+        assert ranks(built(boards)) == [("1", "high"), ("2", "low")]
 
     def test_subjects_that_differ_widely_do_not_hide_a_paired_difference(
         self, make_run: MakeRun, boards: Path
@@ -260,12 +308,12 @@ class TestAnchors:
     def test_only_likeness_to_the_photographs_is_flagged(
         self, make_run: MakeRun, definition: dict[str, object]
     ) -> None:
-        def flagged(**fields: Any) -> list[str]:
-            runs = [make_run("oracle", 0.6, **fields), make_run("sfo", 0.7, **fields)]
-            return self.flagged(markdown("board", sections(map(read_measured, runs))))
+        def flagged(**fields: Any) -> set[str]:
+            oracle, sfo = (make_run(*run, **fields) for run in (("oracle", 0.6), ("sfo", 0.7)))
+            return beyond(read_result(sfo / "row.json"), read_result(oracle / "row.json"))
 
-        assert flagged() == ["sfo"]
-        assert flagged(definition=definition) == []
+        assert flagged() == {"dino", "clip_t"}
+        assert flagged(definition=definition) == set()
 
     def test_beyond_is_below_where_less_is_better(self, make_run: MakeRun, boards: Path) -> None:
         for name, level in (("near", 0.3), ("oracle", 0.4), ("far", 0.7)):
@@ -392,6 +440,16 @@ class TestChecking:
         [problem] = check(boards)
         assert what in problem
 
+    @pytest.mark.parametrize("content", [None, "{}", '{"$id": "urn:subjectbench:row:0"}'])
+    def test_a_schema_by_hand_or_none_is_stale(
+        self, row: Path, boards: Path, content: str | None
+    ) -> None:
+        schema = boards / "schema/row-1.json"
+        schema.unlink()
+        if content:
+            schema.write_text(content)
+        assert check(boards) == [f"{schema} is stale: run 'bench board build'"]
+
     def test_what_a_killed_copy_left_is_no_row(self, row: Path, boards: Path) -> None:
         (row.parent / ".left" / "new").mkdir(parents=True)
         assert check(boards) == []
@@ -435,7 +493,7 @@ class TestTable:
         add_row(make_run("sft-base"), boards)
         shown = self.text(table("mini@1", boards, read_result(run / "row.json")))
         [marked] = [line for line in shown.splitlines() if " r1 *" in line]
-        assert marked.split()[:2] == ["1", "sfo"]
+        assert marked.split()[:2] == ["1\u20132", "sfo"]
         assert shown.count("sfo r1") == 1
 
     def test_marks_no_other_run_that_drew_the_same_images(

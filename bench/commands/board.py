@@ -1,14 +1,14 @@
-"""`bench board`: build, check, add."""
+"""`bench board`: build, check, add, diff."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.commands.output import say
+from bench.commands.output import Json, print_json, say
 from bench.errors import UserError
 
-app = typer.Typer(help="Leaderboards: build, check, add a run.", no_args_is_help=True)
+app = typer.Typer(help="Leaderboards: build, check, add a run, diff.", no_args_is_help=True)
 Boards = Annotated[
     Path | None, typer.Option("--boards", help="Folder of the leaderboards; default: the shipped.")
 ]
@@ -26,7 +26,7 @@ def build_boards(boards: Boards = None) -> None:
 
 @app.command("check")
 def check_boards(boards: Boards = None) -> None:
-    """Fail when a board is stale or a row does not validate."""
+    """Fail when a board is stale, a row does not validate or its scores change unexplained."""
     from bench.board import check
     from bench.paths import leaderboards_folder
 
@@ -45,8 +45,30 @@ def add_run(
     boards: Boards = None,
 ) -> None:
     """Copy a finished run's rows to its board."""
-    from bench.board import add_row
     from bench.paths import leaderboards_folder
+    from bench.submit import add_row
 
     place = add_row(run_folder, boards or leaderboards_folder(), allow_limited)
     say(f"added {place}; now run `bench board build`")
+
+
+@app.command("diff")
+def diff_boards(
+    revision: Annotated[str, typer.Argument(metavar="REV", help="Commit, branch or tag of git.")],
+    boards: Boards = None,
+    as_json: Json = False,
+) -> None:
+    """Say what became of the boards' rows since a git revision."""
+    from bench.board import read_boards
+    from bench.paths import leaderboards_folder
+    from bench.revisions import as_document, changes, read_at, sentence
+
+    folder = boards or leaderboards_folder()
+    found = changes(read_at(folder, revision), read_boards(folder))
+    if as_json:
+        print_json([as_document(change) for change in found])
+        return
+    for change in found:
+        say(sentence(change))
+    if not found:
+        say(f"No row of any board has changed since {revision}.")
