@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bench.api import Workspace
 from bench.errors import UserError
 from bench.methods.likeness import Loss
-from bench.methods.loop import UNREADABLE
+from bench.methods.loop import resume
 from bench.methods.sampling import to_images
 from bench.store import write_atomically
 
@@ -133,7 +133,7 @@ class Iterates:
         self.best: Weights = {}
         for parameter in parameters.values():
             parameter.requires_grad_(True)
-        self._resume()
+        resume(self.folder / STATE, self._restore)
 
     @property
     def over(self) -> bool:
@@ -195,17 +195,6 @@ class Iterates:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         write_atomically(self.folder / STATE, buffer.getvalue())
-
-    def _resume(self) -> None:
-        path = self.folder / STATE
-        if not path.exists():
-            return
-        try:
-            self._restore(torch.load(path, weights_only=True, map_location="cpu"))
-        except (*UNREADABLE, KeyError) as error:
-            raise UserError(
-                f"The checkpoint {path} is damaged or of another training; delete it to train anew."
-            ) from error
 
     def _restore(self, state: dict[str, Any]) -> None:
         _set(self.parameters, state["weights"])

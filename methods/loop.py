@@ -88,6 +88,21 @@ def _flat(parameter: nn.Parameter, grad: Tensor | None) -> Tensor:
     return (torch.zeros_like(parameter) if grad is None else grad).float().flatten()
 
 
+def resume(path: Path, restore: Callable[[dict[str, Any]], None]) -> None:
+    """Hand over what a checkpoint holds, where there is one.
+
+    UserError when it is damaged, or when ``restore`` lacks something in it.
+    """
+    if not path.exists():
+        return
+    try:
+        restore(torch.load(path, weights_only=True, map_location="cpu"))
+    except (*UNREADABLE, KeyError) as error:
+        raise UserError(
+            f"The checkpoint {path} is damaged or of another training; delete it to train anew."
+        ) from error
+
+
 class Training:
     """A training in a folder: ``state.pt`` is its newest checkpoint.
 
@@ -205,15 +220,7 @@ class Training:
         write_atomically(self.folder / "state.pt", buffer.getvalue())
 
     def _resume(self) -> None:
-        path = self.folder / "state.pt"
-        if not path.exists():
-            return
-        try:
-            self._restore(torch.load(path, weights_only=True, map_location="cpu"))
-        except (*UNREADABLE, KeyError) as error:
-            raise UserError(
-                f"The checkpoint {path} is damaged or of another training; delete it to train anew."
-            ) from error
+        resume(self.folder / "state.pt", self._restore)
 
     def _restore(self, state: dict[str, Any]) -> None:
         with torch.no_grad():
