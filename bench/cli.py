@@ -11,6 +11,7 @@ import typer
 
 from bench.commands import (
     board,
+    compare,
     correlate,
     data,
     look,
@@ -37,7 +38,7 @@ app.command()(reproduce.reproduce)
 app.command()(score.score)
 app.command()(submit.submit)
 app.command()(submit.verify)
-app.command()(look.compare)
+app.command()(compare.compare)
 app.command()(correlate.correlate)
 app.command("list")(look.list_things)
 app.command()(look.doctor)

@@ -1,34 +1,79 @@
-"""Two runs on the same questions: which lies higher, and is it more than chance."""
+"""Runs on the same questions: which lies higher, and is it more than chance."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.api import WHOLE_SET
+from bench.contrast import TIE, Contrast, adjusted, contrast, contrast_sets
 from bench.errors import UserError, unknown
-from bench.results import Measured, read_measured
+from bench.paths import leaderboards_folder
+from bench.prompts import Prompts, prompts_of
+from bench.results import MEASURED, Measured, read_measured
 from bench.stats import Paired, paired, paired_sets
 
 
-def compare(run_a: Path, run_b: Path, metric: str | None = None) -> dict[str, Paired]:
+def compare(
+    run_a: Path, run_b: Path, metric: str | None = None, tie: float = TIE
+) -> dict[str, Contrast]:
     """A - B for one metric, or for all that both runs have, from the rows in their folders.
 
-    UserError when the runs differ in suite, protocol, a metric's definition or the cases answered,
-    when a folder holds no finished run, and for unknown metrics.
+    A board's row may stand for a run, as ``SUITE@VERSION/ROW``. ``tie``: no larger difference
+    counts as a win. UserError when the runs differ in suite, protocol, a metric's definition or the
+    cases answered, when a folder holds no finished run, and for unknown metrics.
     """
-    a, b = read_measured(run_a), read_measured(run_b)
+    return compare_all([run_a, run_b], metric, tie)[0]
+
+
+def compare_all(
+    runs: Sequence[Path], metric: str | None = None, tie: float = TIE
+) -> list[dict[str, Contrast]]:
+    """The first run against each of the others, as ``compare`` does.
+
+    A metric's p values are adjusted for all comparisons that are made of it here.
+    """
+    first, *others = [read_measured(_folder(run)) for run in runs]
+    prompts = prompts_of(first.result)
+    found: list[dict[str, Contrast]] = []
+    for other in others:
+        shared = _shared(first, other, metric)
+        found.append({name: _contrast(first, other, name, prompts, tie) for name in shared})
+    for name in first.result.metrics:
+        family = [told for told in found if name in told]
+        for told, one in zip(family, adjusted([told[name] for told in family]), strict=True):
+            told[name] = one
+    return found
+
+
+def _folder(run: Path) -> Path:
+    suite, _, row = run.as_posix().partition("/")
+    on_board = leaderboards_folder().joinpath(*suite.split("@"), MEASURED, row)
+    return on_board if on_board.is_dir() and not run.exists() else run
+
+
+def _shared(a: Measured, b: Measured, metric: str | None) -> list[str]:
+    """The metrics to compare, in the first run's order."""
     shared = [name for name in a.result.metrics if name in b.result.metrics]
     if not shared:
         raise _incomparable(a, b, "they share no metric")
     if metric is not None and metric not in shared:
         raise unknown("metric", metric, shared)
-    return {name: difference(a, b, name) for name in ([metric] if metric else shared)}
+    return [metric] if metric else shared
+
+
+def _contrast(a: Measured, b: Measured, metric: str, prompts: Prompts, tie: float) -> Contrast:
+    require_comparable(a, b, metric)
+    told = a.result.metrics[metric]
+    if told.kind == "set":
+        return contrast_sets(_of_set(a, metric), _of_set(b, metric), told.n, told.higher_is_better)
+    return contrast(a.values(metric), b.values(metric), prompts, told.higher_is_better, tie)
 
 
 def difference(a: Measured, b: Measured, metric: str) -> Paired:
     """A - B for a metric that both have. UserError when the two are not comparable."""
     require_comparable(a, b, metric)
     if a.result.metrics[metric].kind == "set":
-        return _difference_of_sets(a, b, metric)
+        n = a.result.metrics[metric].n
+        return paired_sets(_of_set(a, metric), _of_set(b, metric), n)
     return paired(a.values(metric), b.values(metric))
 
 
@@ -48,11 +93,10 @@ def require_comparable(a: Measured, b: Measured, metric: str) -> None:
     )
 
 
-def _difference_of_sets(a: Measured, b: Measured, metric: str) -> Paired:
-    sides = [{key[0]: value for key, value in run.values(metric).items()} for run in (a, b)]
-    (whole_a, whole_b) = (side.pop(WHOLE_SET) for side in sides)
-    n = a.result.metrics[metric].n
-    return paired_sets((whole_a, sides[0]), (whole_b, sides[1]), n)
+def _of_set(run: Measured, metric: str) -> tuple[float, dict[str, float]]:
+    """A number about the whole set, and that number without every subject."""
+    values = {key[0]: value for key, value in run.values(metric).items()}
+    return values.pop(WHOLE_SET), values
 
 
 def _require_one_definition(a: Measured, b: Measured, metric: str) -> None:

@@ -4,7 +4,8 @@ Everything here is deterministic: a fixed generator, and sums that no order of r
 """
 
 from collections.abc import Mapping, Sequence
-from math import fsum, isfinite
+from math import fsum, inf, isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ SEED = 0
 RESAMPLES = 10_000
 FLIPS = 2**14
 """Sign patterns tried by the permutation test; up to 14 subjects this is all of them."""
+LEVEL, POWER = 0.05, 0.8
+"""Of the smallest difference that a design can detect."""
 
 
 class Estimate(Frozen):
@@ -78,9 +81,7 @@ def paired(a: Mapping[Key, float], b: Mapping[Key, float], resamples: int = RESA
     """
     if a.keys() != b.keys():
         raise ValueError("the two sides answer different questions")
-    differences: dict[str, list[float]] = {}
-    for key, value in a.items():
-        differences.setdefault(key[0], []).append(value - b[key])
+    differences = by_subject({key: value - b[key] for key, value in a.items()})
     sums, counts = _clusters(differences)
     estimate = aggregate(differences, resamples)
     return Paired(
@@ -92,6 +93,83 @@ def paired(a: Mapping[Key, float], b: Mapping[Key, float], resamples: int = RESA
     )
 
 
+def by_subject(values: Mapping[Key, float]) -> dict[str, list[float]]:
+    """Every subject's numbers."""
+    found: dict[str, list[float]] = {}
+    for (subject, _, _), value in values.items():
+        found.setdefault(subject, []).append(value)
+    return found
+
+
+def two_way(
+    values: Mapping[tuple[str, str], Sequence[float]], resamples: int = RESAMPLES
+) -> tuple[float, float] | None:
+    """95 % interval of the mean over all images where prompts, too, are a sample of many.
+
+    ``values``: (subject, prompt) to the numbers of its images. Subjects and prompts are drawn with
+    replacement apart from each other, and an image counts as often as both of its were drawn
+    (Owen 2007, the pigeonhole bootstrap); what falls on no image at all is not counted. None for
+    fewer than two subjects or prompts, and where a prompt is asked of fewer than two subjects on
+    average: such prompts belong to their subjects, which ``aggregate`` draws whole.
+    """
+    sums, counts = _table(values)
+    subjects, prompts = counts.shape
+    if min(subjects, prompts) < 2 or np.count_nonzero(counts) < 2 * prompts:
+        return None
+    rng = np.random.default_rng(SEED)
+    rows = rng.multinomial(subjects, np.full(subjects, 1 / subjects), resamples)
+    columns = rng.multinomial(prompts, np.full(prompts, 1 / prompts), resamples)
+    total, weight = (((rows @ table) * columns).sum(axis=1) for table in (sums, counts))
+    drawn = total[weight > 0] / weight[weight > 0]
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def wilcoxon(differences: Mapping[str, Sequence[float]]) -> float:
+    """Two-sided p of the signed-rank test on subjects' mean differences (Wilcoxon 1945).
+
+    Subjects without a difference are ranked and counted for neither side (Pratt 1959). 1 for a
+    single subject, of which both signs are as likely.
+    """
+    sums, counts = _clusters(differences)
+    means = sums / counts
+    if len(means) < 2 or not means.any():
+        return 1.0
+    return float(stats.wilcoxon(means, zero_method="pratt").pvalue)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Each p of a family so adjusted that any false alarm in it is as rare as the level says.
+
+    In the order given (Holm 1979).
+    """
+    ordered = sorted(range(len(ps)), key=ps.__getitem__)
+    adjusted, highest = [1.0] * len(ps), 0.0
+    for place, index in enumerate(ordered):
+        highest = max(highest, min(1.0, ps[index] * (len(ps) - place)))
+        adjusted[index] = highest
+    return adjusted
+
+
+def standard_error(
+    values: Mapping[str, Sequence[float]], resamples: int = RESAMPLES
+) -> float | None:
+    """Standard deviation of the means that ``aggregate`` draws; None for less than two subjects."""
+    sums, counts = _clusters(values)
+    if len(counts) < 2:
+        return None
+    return float(_bootstrap(sums, counts, resamples).standard_error)
+
+
+def detectable(error: float, freedom: float = inf) -> float:
+    """The true difference that would be found in 80 of 100 repetitions, at 5 % false alarms.
+
+    ``error``: the standard error of the difference; ``freedom``: degrees of freedom where the test
+    uses Student's t.
+    """
+    return error * float(stats.t.ppf(1 - LEVEL / 2, freedom) + stats.t.ppf(POWER, freedom))
+
+
 def jackknife(whole: float, without: Sequence[float]) -> tuple[float, float] | None:
     """95 % interval of a number about a set, from that number without each subject in turn.
 
@@ -100,12 +178,17 @@ def jackknife(whole: float, without: Sequence[float]) -> tuple[float, float] | N
     """
     if not all(isfinite(value) for value in (whole, *without)):
         raise ValueError("a value is not finite")
-    count = len(without)
-    if count < 2:
+    error = jackknife_error(without)
+    if error is None:
         return None
-    spread = np.sqrt((count - 1) * np.var(without))
-    reach = float(stats.t.ppf(0.975, count - 1) * spread)
+    reach = float(stats.t.ppf(0.975, len(without) - 1) * error)
     return whole - reach, whole + reach
+
+
+def jackknife_error(without: Sequence[float]) -> float | None:
+    """Standard error of a number about a set; None for fewer than two subjects."""
+    count = len(without)
+    return float(np.sqrt((count - 1) * np.var(without))) if count > 1 else None
 
 
 def paired_sets(
@@ -149,10 +232,25 @@ def _clusters(values: Mapping[str, Sequence[float]]) -> tuple[Floats, Floats]:
     return np.array([fsum(c) for c in filled]), np.array([float(len(c)) for c in filled])
 
 
+def _table(values: Mapping[tuple[str, str], Sequence[float]]) -> tuple[Floats, Floats]:
+    """Sums and counts, subjects by prompts."""
+    subjects, prompts = (sorted({key[side] for key in values}) for side in (0, 1))
+    sums, counts = np.zeros((2, len(subjects), len(prompts)))
+    for (subject, prompt), numbers in values.items():
+        cell = subjects.index(subject), prompts.index(prompt)
+        sums[cell], counts[cell] = fsum(numbers), len(numbers)
+    return sums, counts
+
+
 def _interval(sums: Floats, counts: Floats, resamples: int) -> tuple[float, float] | None:
     if len(counts) < 2:
         return None
-    result = stats.bootstrap(
+    ends = _bootstrap(sums, counts, resamples).confidence_interval
+    return float(ends.low), float(ends.high)
+
+
+def _bootstrap(sums: Floats, counts: Floats, resamples: int) -> Any:
+    return stats.bootstrap(
         (sums, counts),
         _ratio,
         paired=True,
@@ -161,7 +259,6 @@ def _interval(sums: Floats, counts: Floats, resamples: int) -> tuple[float, floa
         method="percentile",
         rng=np.random.default_rng(SEED),
     )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
 def _ratio(sums: Floats, counts: Floats, axis: int) -> Floats:

@@ -9,7 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from bench.stats import Floats, Key, aggregate, jackknife, paired, paired_sets
+from bench.stats import (
+    Floats,
+    Key,
+    aggregate,
+    detectable,
+    holm,
+    jackknife,
+    jackknife_error,
+    paired,
+    paired_sets,
+    standard_error,
+    two_way,
+    wilcoxon,
+)
 
 numbers = st.floats(-100, 100, allow_nan=False).map(lambda value: round(value, 6))
 clusters = st.dictionaries(
@@ -173,6 +186,132 @@ class TestPaired:
     def test_different_questions_are_refused(self) -> None:
         with pytest.raises(ValueError, match="different questions"):
             paired({("a", 0, 0): 1.0}, {("a", 0, 1): 1.0})
+
+
+def crossed(table: Floats) -> dict[tuple[str, str], list[float]]:
+    """(subjects, prompts, images) to what each pair of the former came to."""
+    return {
+        (f"s{s:02}", f"p{p:02}"): list(table[s, p])
+        for s in range(table.shape[0])
+        for p in range(table.shape[1])
+    }
+
+
+class TestTwoWay:
+    def test_without_differences_between_prompts_it_is_the_interval_over_subjects(self) -> None:
+        table = np.repeat(np.random.default_rng(0).normal(size=(20, 1, 1)), 6, axis=1)
+        expected = aggregate({f"s{i:02}": list(row.ravel()) for i, row in enumerate(table)}).ci95
+        assert two_way(crossed(table)) == pytest.approx(expected, abs=0.02)
+
+    def test_what_differs_between_prompts_widens_it(self) -> None:
+        rng = np.random.default_rng(0)
+        table = rng.normal(size=(20, 1, 1)) + 3 * rng.normal(size=(1, 6, 1))
+        low, high = two_way(crossed(table)) or (0.0, 0.0)
+        assert high - low > 3 * np.std(table.mean(axis=0)) / np.sqrt(6)
+
+    @few
+    @given(st.integers(2, 6), st.integers(2, 5), st.integers(0, 9))
+    def test_subjects_and_prompts_may_change_places(
+        self, subjects: int, prompts: int, seed: int
+    ) -> None:
+        table = np.random.default_rng(seed).normal(size=(subjects, prompts, 2))
+        forth, back = two_way(crossed(table)), two_way(crossed(table.transpose(1, 0, 2)))
+        spread = float(np.ptp(table))
+        assert forth and back and back == pytest.approx(forth, abs=0.05 * spread)
+
+    @few
+    @given(st.integers(0, 9), st.randoms())
+    def test_the_order_of_rows_changes_nothing(self, seed: int, random: Random) -> None:
+        cells = crossed(np.random.default_rng(seed).normal(size=(4, 3, 2)))
+        mixed = {key: cells[key][::-1] for key in random.sample(sorted(cells), len(cells))}
+        assert two_way(mixed) == two_way(cells)
+
+    def test_cells_that_nobody_was_asked_stay_empty(self) -> None:
+        """As where some subjects have prompts that others have not."""
+        table = np.full((4, 3, 1), 2.0)
+        cells = {key: told for key, told in crossed(table).items() if key != ("s00", "p00")}
+        assert two_way(cells) == (2.0, 2.0)
+
+    @pytest.mark.parametrize("shape", [(1, 5, 3), (5, 1, 3)])
+    def test_one_subject_or_one_prompt_bounds_nothing(self, shape: tuple[int, int, int]) -> None:
+        assert two_way(crossed(np.ones(shape))) is None
+
+    def test_prompts_of_a_single_subject_are_drawn_with_it_alone(self) -> None:
+        assert two_way({(f"s{n}", f"p{n}{m}"): [0.0] for n in range(6) for m in range(4)}) is None
+
+    def test_it_covers_the_truth_where_prompts_are_a_sample_and_subjects_alone_do_not(self) -> None:
+        """24 subjects, 6 prompts that differ more than the subjects do."""
+        rng = np.random.default_rng(0)
+        both = subjects = 0
+        for _ in range(100):
+            table = rng.normal(size=(24, 1, 1)) + rng.normal(size=(1, 6, 1))
+            table = table + rng.normal(size=(24, 6, 1))
+            low, high = two_way(crossed(table), resamples=300) or (1.0, 1.0)
+            both += low <= 0 <= high
+            told = aggregate({f"s{i}": list(row.ravel()) for i, row in enumerate(table)}, 300)
+            subjects += not told.ci95 or told.ci95[0] <= 0 <= told.ci95[1]
+        assert both / 100 > 0.85
+        assert subjects / 100 < 0.75
+
+
+class TestWilcoxon:
+    def test_is_that_of_the_subjects_means_and_not_of_the_images(self) -> None:
+        table = np.random.default_rng(0).normal(loc=0.3, size=(20, 5))
+        expected = reference.wilcoxon(table.mean(axis=1)).pvalue
+        assert wilcoxon({f"s{i:02}": list(row) for i, row in enumerate(table)}) == expected
+
+    def test_subjects_without_a_difference_are_ranked_and_speak_for_neither_side(self) -> None:
+        values = [0.0] * 4 + [float(n) for n in (3, 5, -1, 4, 6, 2, -7, 8, 9, 10, -11, 12)]
+        expected = reference.wilcoxon(values, zero_method="pratt").pvalue
+        assert expected != reference.wilcoxon(values).pvalue
+        assert wilcoxon({f"s{i}": [value] for i, value in enumerate(values)}) == expected
+
+    @pytest.mark.parametrize("told", [{"a": [1.0, 2.0]}, {"a": [0.0], "b": [0.0]}])
+    def test_one_subject_or_no_difference_settles_nothing(
+        self, told: dict[str, list[float]]
+    ) -> None:
+        assert wilcoxon(told) == 1
+
+
+class TestHolm:
+    def test_is_the_worked_example(self) -> None:
+        """.01 x 4, .02 x 3, then .03 x 2 and .04 x 1, of which the last is not below its better."""
+        assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+
+    def test_a_single_comparison_stays_as_it_is(self) -> None:
+        assert holm([0.03]) == [0.03]
+
+    @few
+    @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+    def test_lies_between_the_p_and_bonferronis_and_keeps_the_order(self, ps: list[float]) -> None:
+        adjusted = holm(ps)
+        bonferroni = [min(1.0, p * len(ps)) for p in ps]
+        assert all(p <= a <= b for p, a, b in zip(ps, adjusted, bonferroni, strict=True))
+        ordered = sorted(range(len(ps)), key=ps.__getitem__)
+        assert sorted(adjusted) == [adjusted[index] for index in ordered]
+
+
+class TestDetectable:
+    def test_is_the_textbooks_multiple_of_the_standard_error(self) -> None:
+        assert detectable(1.0) == pytest.approx(1.959964 + 0.841621, abs=1e-5)
+        assert detectable(0.5, freedom=9) == pytest.approx(0.5 * (2.262157 + 0.883404), abs=1e-5)
+
+    def test_a_difference_as_large_is_found_about_80_times_in_100(self) -> None:
+        rng = np.random.default_rng(1)
+        size = detectable(1 / np.sqrt(30))
+        draws = (size + rng.normal(size=(30, 1)) for _ in range(200))
+        sides = (aggregate({f"s{i}": list(v) for i, v in enumerate(d)}, 300) for d in draws)
+        found = sum(told.ci95 is not None and told.ci95[0] > 0 for told in sides)
+        assert 0.7 < found / 200 < 0.9
+
+    def test_of_equal_clusters_the_error_is_that_of_their_means(self) -> None:
+        table = np.random.default_rng(2).normal(size=(40, 3))
+        told = standard_error({f"s{i:02}": list(row) for i, row in enumerate(table)})
+        assert told == pytest.approx(np.std(table.mean(axis=1)) / np.sqrt(40), rel=0.03)
+
+    def test_one_subject_has_no_error_to_tell(self) -> None:
+        assert standard_error({"a": [1.0, 2.0]}) is None
+        assert jackknife_error([1.0]) is None
 
 
 class TestJackknife:

@@ -1,6 +1,5 @@
-"""Commands that look: compare, list, doctor."""
+"""Commands that look: list, doctor."""
 
-from pathlib import Path
 from textwrap import fill
 from typing import Annotated
 
@@ -11,32 +10,6 @@ from bench.errors import unknown
 
 WIDTH, INDENT = 96, " " * 4
 """Of definitions, which are longer than a line."""
-
-
-def compare(
-    run_a: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    run_b: Annotated[Path, typer.Argument(help="Folder of another on the same suite.")],
-    metric: Annotated[str | None, typer.Option(help="Only this metric.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Paired differences A - B with 95 % intervals over subjects."""
-    from bench.compare import compare as compare_runs
-
-    found = compare_runs(run_a, run_b, metric)
-    if as_json:
-        keep = {"difference", "ci95", "p", "n_subjects"}
-        print_json({name: p.model_dump(mode="json", include=keep) for name, p in found.items()})
-        return
-    from rich.table import Table
-
-    from bench.terminal import stdout
-
-    table = Table("metric", "A - B", "95 % interval", "p", "subjects")
-    for name, paired in found.items():
-        ends = "none" if paired.ci95 is None else "[{:+.4f}, {:+.4f}]".format(*paired.ci95)
-        cells = (f"{paired.difference:+.4f}", ends, f"{paired.p:.4f}", str(paired.n_subjects))
-        table.add_row(name, *cells)
-    stdout.print(table)
 
 
 def list_things(
