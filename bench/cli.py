@@ -22,6 +22,7 @@ from bench.commands import (
     run,
     score,
     show,
+    study,
     submit,
     weights,
 )
@@ -48,6 +49,7 @@ app.add_typer(protocol.app, name="protocol")
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 app.add_typer(pairs.app, name="pairs")
+app.add_typer(study.app, name="study")
 app.add_typer(mini.app, name="mini")
 
 

@@ -1,0 +1,1 @@
+"""Human studies: people say which of two runs answers the same case better."""
