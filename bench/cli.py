@@ -11,6 +11,7 @@ import typer
 
 from bench.commands import (
     board,
+    check,
     compare,
     correlate,
     data,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(reproduce.reproduce)
+app.command()(check.check)
 app.command()(score.score)
 app.command()(submit.submit)
 app.command()(submit.verify)

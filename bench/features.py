@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError
-from bench.paths import home
+from bench.paths import cache
 
 Vector = NDArray[Any]
 WAIT = 120.0
@@ -28,7 +28,7 @@ class FeatureStore:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self.path = path or home() / "cache" / "features.sqlite"
+        self.path = path or cache() / "features.sqlite"
 
     def get(self, recipe: str, digests: Iterable[str]) -> dict[str, Vector]:
         """Those of ``digests`` that are here."""

@@ -30,7 +30,7 @@ from bench.drawing import has_all, train_and_draw
 from bench.errors import UserError
 from bench.gallery import Gallery, identity_of
 from bench.made import MANIFEST
-from bench.paths import home
+from bench.paths import cache
 from bench.plan import NO_BACKBONE, Plan, Specification, specify
 from bench.processes import processes
 from bench.questions import Questions
@@ -133,7 +133,7 @@ def execute(
         folder.images.verify()
         if folder.scored and has_all(folder.images, plan.cases):
             return folder.folder, read_measured(folder.folder).result
-        workspace = Workspace(folder.folder / "checkpoints", home() / "cache", folder.log, progress)
+        workspace = Workspace(folder.folder / "checkpoints", cache(), folder.log, progress)
         batch = backbone.spec.batch
         trainings = _trainings(plan, ready.specification)
         train_and_draw(plan, method, batch, folder.images, workspace, folder.stage, trainings)
@@ -157,7 +157,7 @@ def assist(plan: Plan, out: Path | None, vanilla: Path | None = None) -> None:
     ready = _make_ready(plan, out, silent, vanilla)
     folder = ready.folder.folder
     if not has_all(ready.folder.images, plan.cases):
-        ready.method.train(Workspace(folder / "checkpoints", home() / "cache", _unheard))
+        ready.method.train(Workspace(folder / "checkpoints", cache(), _unheard))
 
 
 def _make_ready(plan: Plan, out: Path | None, progress: Progress, vanilla: Path | None) -> _Ready:
@@ -187,7 +187,7 @@ def _trainings(plan: Plan, specification: Specification) -> Trainings:
     """Where the trainings of subjects are shared with other runs."""
     options = registry.load("method", plan.method).Options
     drawing: frozenset[str] = getattr(options, "drawing", frozenset())
-    return Trainings(home() / "cache" / "trainings", specification, drawing)
+    return Trainings(cache() / "trainings", specification, drawing)
 
 
 def _unheard(event: Mapping[str, Any]) -> None:

@@ -15,9 +15,9 @@ app = typer.Typer(help="Pairs of comparative methods: list, show, caption.", no_
 def list_kept(as_json: Json = False) -> None:
     """The pairs that runs have made, oldest first."""
     from bench.kept_pairs import list_pairs
-    from bench.paths import home
+    from bench.paths import cache
 
-    rows = list_pairs(home() / "cache")
+    rows = list_pairs(cache())
     if as_json:
         print_json(rows)
         return
@@ -43,17 +43,17 @@ def show_kept(
     """Draw pairs from the most to the least alike, beside a histogram of their similarity."""
     from bench.kept_pairs import find_pairs, list_pairs
     from bench.methods.pair_views import look
-    from bench.paths import home
+    from bench.paths import cache
     from bench.terminal import progress_bars
 
-    cache = home() / "cache"
-    names = folders or [row["id"] for row in list_pairs(cache)[-1:]]
+    kept = cache()
+    names = folders or [row["id"] for row in list_pairs(kept)[-1:]]
     if not names:
         raise UserError(
-            f"There are no finished pairs under {cache}; `bench run --method sfo` makes some."
+            f"There are no finished pairs under {kept}; `bench run --method sfo` makes some."
         )
     with progress_bars() as progress:
-        found = look([find_pairs(name, cache) for name in names], judge, rows, out, progress)
+        found = look([find_pairs(name, kept) for name in names], judge, rows, out, progress)
     if as_json:
         print_json(found)
         return
