@@ -3,10 +3,11 @@
 import re
 import sys
 
+import numpy as np
 import pytest
 import torch
 
-from tests.benchmarks import dreambooth, flux, guidance, subjects, training
+from tests.benchmarks import coverage, dreambooth, flux, guidance, subjects, training
 
 
 def printed(
@@ -64,3 +65,25 @@ def test_setting_up_subjects_is_measured_as_a_share_of_their_time(
     told = printed(subjects, capsys, monkeypatch, "--tiny")
     [share] = re.findall(r"share of setting up +([\d.]+)%", told)
     assert 0 < float(share) < 100
+
+
+def test_coverage_is_told_for_every_way_of_drawing_in_worlds_with_a_known_truth(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = printed(coverage, capsys, monkeypatch, "--tiny")
+    for way in ("images", "subjects", "both"):
+        shares = re.findall(
+            rf"over {way} +these prompts ([\d.]+) ± [\d.]+, any prompts ([\d.]+)", told
+        )
+        assert len(shares) == len(coverage.WORLDS)
+        assert all(0 <= float(part) <= 100 for pair in shares for part in pair)
+
+
+def test_a_world_without_differences_between_prompts_has_one_truth() -> None:
+    world = coverage.World("subjects alone", subject=1.0, prompt=0.0, both=0.0, image=0.1)
+    design = coverage.Design.of("mini@1", 1)
+    found = coverage.draw(world, design, np.random.default_rng(0))
+    widths = {way: np.ptp(getattr(found, way)) for way in ("images", "subjects", "both")}
+    assert found.these_prompts == 0
+    assert widths["subjects"] == pytest.approx(np.sqrt(6) * widths["images"], rel=0.1)
+    assert widths["both"] == pytest.approx(widths["subjects"], rel=0.1)

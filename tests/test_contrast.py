@@ -1,5 +1,7 @@
 """What is said of the differences between two runs."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -117,6 +119,11 @@ def test_p_is_adjusted_among_the_comparisons_made_at_once() -> None:
     assert ordered[2].p_holm >= ordered[1].p_holm >= ordered[1].p
     assert all((told.wilcoxon_holm or 0) >= (told.wilcoxon or 0) for told in ordered)
     assert adjusted(family[:1]) == family[:1]
+
+
+def test_every_field_is_explained_in_the_documentation() -> None:
+    page = (Path(__file__).parents[1] / "docs/statistics.md").read_text()
+    assert [name for name in Contrast.model_fields if f"`{name}`" not in page] == []
 
 
 class TestSets:
