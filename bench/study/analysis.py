@@ -36,7 +36,7 @@ class Share(Frozen):
     share: FiniteFloat
     ci95: tuple[FiniteFloat, FiniteFloat] | None
     """Percentile bootstrap over raters and over pairs at once; None for fewer than two of either,
-    which bound nothing. Source: Owen 2007, The pigeonhole bootstrap."""
+    which bound nothing. It errs on the wide side. Source: Owen 2007, The pigeonhole bootstrap."""
 
 
 class Verdict(Frozen):

@@ -92,7 +92,7 @@ def created(path: Path) -> Iterator[sqlite3.Connection]:
         raise UserError(f"There is a file {path} already; name another one with '-o'.")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
+    _remove(part)
     try:
         with closing(_connected(part)) as connection:
             connection.executescript(SCHEMA)
@@ -101,7 +101,7 @@ def created(path: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("PRAGMA journal_mode = WAL")
         part.rename(path)
     finally:
-        part.unlink(missing_ok=True)
+        _remove(part)
 
 
 @contextmanager
@@ -145,6 +145,12 @@ def settings_of(connection: sqlite3.Connection) -> Settings:
         raise UserError(
             "The study was made by another version of subjectbench; use that one to read it."
         ) from error
+
+
+def _remove(part: Path) -> None:
+    """With the journal that a kill leaves, which SQLite would play back into the next file."""
+    for path in part.parent.glob(f"{part.name}*"):
+        path.unlink()
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -73,8 +73,8 @@ def _counted(study: Analysis) -> str:
     a, b = study.methods
     return (
         f"{a} against {b} ({study.suite}, {study.protocol}): {study.raters} raters answered "
-        f"{study.answered} of {study.trials} trials; {study.excluded} were left out, "
-        f"{study.unchecked} count without having answered a catch trial."
+        f"{study.answered} of {study.trials} trials; left out: {study.excluded}; counted without "
+        f"having answered a catch trial: {study.unchecked}."
     )
 
 

@@ -20,8 +20,8 @@ def serve(path: Path, host: str, port: int, ready: Callable[[str], None]) -> Non
         from bench.study.app import make_app
     except ModuleNotFoundError as error:
         raise UserError(
-            f"Serving a study needs {error.name}, which is not installed: run "
-            "'pip install subjectbench[study]'."
+            f"Serving a study needs the package {(error.name or '').partition('.')[0]}, which is "
+            "not installed; run: pip install 'subjectbench[study]'"
         ) from error
     # One connection stays open, so that SQLite does not fold its log into the file at every answer.
     with opened(path) as connection, _listening(host, port) as listening:

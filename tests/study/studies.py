@@ -29,10 +29,12 @@ TRIALS = 4
 """For each rater."""
 
 
-def write_run(folder: Path, method: str, colour: tuple[int, int, int]) -> Path:
-    """A run on the first subjects of mini@1 whose images are of one colour, method in metadata."""
+def write_run(
+    folder: Path, method: str, colour: tuple[int, int, int], suite: str = "mini@1"
+) -> Path:
+    """A run on a suite's first subjects whose images are of one colour, method in metadata."""
     rows = []
-    for subject in load_suite("mini@1").subjects[:SUBJECTS]:
+    for subject in load_suite(suite).subjects[:SUBJECTS]:
         for index in range(PROMPTS):
             file = folder / f"images/{subject.directory}/{index:02d}-0.png"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -51,16 +53,17 @@ def write_run(folder: Path, method: str, colour: tuple[int, int, int]) -> Path:
                 )
     (folder / "manifest.json").write_text("{}")
     write_rows(rows, folder / ROWS_FILE)
-    write_result(made_up_result(method, rows, {}), folder / RESULT_FILE)
+    result = made_up_result(method, rows, {}).model_copy(update={"suite": suite})
+    write_result(result, folder / RESULT_FILE)
     return folder
 
 
-def write_study(folder: Path, **wishes: Any) -> Path:
+def write_study(folder: Path, suite: str = "mini@1", **wishes: Any) -> Path:
     """Red images of A against blue ones of B: 6 pairs, 3 for each rater, and a catch trial."""
     usual = {"pairs": 6, "per_rater": 3, "catches": 1, "questions": ("fidelity", "alignment")}
     runs = (
-        write_run(folder / "a", "method-a", RED),
-        write_run(folder / "b", "method-b", BLUE),
+        write_run(folder / "a", "method-a", RED, suite),
+        write_run(folder / "b", "method-b", BLUE, suite),
     )
     new_study(*runs, folder / "study.db", Wish(consent="One.\n\nTwo.", **{**usual, **wishes}))
     return folder / "study.db"

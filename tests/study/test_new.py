@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -12,8 +13,9 @@ from PIL import Image
 from bench.errors import UserError
 from bench.study.database import opened, settings_of
 from bench.study.new import REFERENCES, Wish, new_study
+from bench.study.raters import consent, image_for, view
 from bench.suites import load_suite
-from tests.study.studies import BLUE, RED, write_run, write_study
+from tests.study.studies import BLUE, RED, links, write_run, write_study
 
 
 @pytest.fixture
@@ -60,6 +62,24 @@ def test_images_tell_nothing_but_pixels(connection: sqlite3.Connection) -> None:
         assert len(image["id"]) == 22
 
 
+def test_a_study_of_edits_shows_what_was_to_be_edited_and_may_ask_about_it(tmp_path: Path) -> None:
+    path = write_study(tmp_path, "mini-edit@1", questions=("background",))
+    (link,) = links(path, 1)
+    token = link.split("/")[2]
+    with opened(path) as connection:
+        consent(connection, token)
+        source = view(connection, token)["source"]
+        assert image_for(connection, token, source).startswith(b"\x89PNG")
+        assert colour(connection, source) not in (RED, BLUE)
+
+
+def test_what_a_kill_left_of_another_file_gets_into_no_study(tmp_path: Path) -> None:
+    (tmp_path / ".study.db.part").write_bytes(b"half a study")
+    (tmp_path / ".study.db.part-journal").write_bytes(b"its journal")
+    path = write_study(tmp_path)
+    assert [left for left in tmp_path.iterdir() if left.is_file()] == [path]
+
+
 def test_the_file_knows_what_the_study_is_about(connection: sqlite3.Connection) -> None:
     told = settings_of(connection)
     assert told.methods == ("method-a", "method-b")
@@ -76,7 +96,7 @@ def test_the_file_knows_what_the_study_is_about(connection: sqlite3.Connection) 
     ],
 )
 def test_what_cannot_be_asked_is_refused(
-    tmp_path: Path, wishes: dict[str, object], problem: str
+    tmp_path: Path, wishes: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(UserError, match=problem):
         write_study(tmp_path, **wishes)

@@ -50,7 +50,7 @@ def test_it_says_how_sure_that_is_and_who_was_left_out() -> None:
     page = markdown([analysis("sfo", "uno")])
     numbers = "66.2 to 76.2 | 2.7 to 12.7 | - | < 0.00001 | 0.43 | 450 | 450 | 150"
     assert f"| uno | Subject Fidelity | {numbers} |" in page
-    assert "150 raters answered 590 of 600 trials; 3 were left out" in page
+    assert "150 raters answered 590 of 600 trials; left out: 3;" in page
     assert "preferred noise" in page
 
 

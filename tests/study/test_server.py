@@ -1,0 +1,34 @@
+"""Serving starts and stops as the user expects."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UserError
+from bench.study.server import serve
+from tests.study.studies import ask, served
+
+
+@pytest.mark.parametrize("package", ["uvicorn", "starlette"])
+def test_without_the_packages_it_says_what_to_install(
+    study: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.delitem(sys.modules, "bench.study.app", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=rf"needs the package {package}, .*'subjectbench\[study\]'"):
+        serve(study, "127.0.0.1", 0, print)
+
+
+def test_a_file_that_is_no_study_is_not_served(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="make a study with 'bench study new'"):
+        serve(tmp_path / "nowhere.db", "127.0.0.1", 0, print)
+
+
+def test_an_interrupt_stops_it_without_a_traceback(study: Path) -> None:
+    with served(study) as (address, process):
+        assert ask(f"{address}/style.css")[0] == 200
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert "Traceback" not in errors
