@@ -174,7 +174,7 @@ def markdown(outcome: Outcome) -> str:
         blocks.append(f"![{table.title}]({table.paper}-{table.id}.svg)")
     if outcome.claims:
         blocks += ["## Claims", _grid(CLAIM_HEADER, verdicts(outcome))]
-    blocks += ["## Rows and runs", "\n".join(f"- {line}" for line in _notes(outcome))]
+    blocks += ["## Rows and runs", "\n".join(f"- {line}" for line in notes(outcome))]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -230,7 +230,7 @@ def _claim_cells(claim: Claim, judged: ClaimOutcome) -> list[str]:
     return [claim.words, claim.metric, rows, told, judged.verdict]
 
 
-def _notes(outcome: Outcome) -> Iterator[str]:
+def notes(outcome: Outcome) -> Iterator[str]:
     """What is known of every row, and of the table."""
     for published, row in zip(outcome.table.rows, outcome.rows, strict=True):
         said = [f"copied from {published.copied_from}"] if published.copied_from else []

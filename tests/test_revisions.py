@@ -71,7 +71,7 @@ class TestChanges:
 
     @pytest.mark.parametrize("fields", [{"backbone": "sdxl"}, {"options": {"rule": "ag"}}])
     def test_a_row_of_another_line_is_none(
-        self, make_run: MakeRun, sfo: RunResult, fields: dict[str, object]
+        self, make_run: MakeRun, sfo: RunResult, fields: dict[str, Any]
     ) -> None:
         new = self.revised(make_run, **fields)
         assert line(new) != line(sfo)

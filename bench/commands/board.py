@@ -1,4 +1,4 @@
-"""`bench board`: build, check, add, diff."""
+"""`bench board`: build, check, add, diff, site."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from bench.commands.output import Json, print_json, say
 from bench.errors import UserError
 
-app = typer.Typer(help="Leaderboards: build, check, add a run, diff.", no_args_is_help=True)
+app = typer.Typer(help="Leaderboards: build, check, add a run, diff, site.", no_args_is_help=True)
 Boards = Annotated[
     Path | None, typer.Option("--boards", help="Folder of the leaderboards; default: the shipped.")
 ]
@@ -72,3 +72,15 @@ def diff_boards(
         say(sentence(change))
     if not found:
         say(f"No row of any board has changed since {revision}.")
+
+
+@app.command("site")
+def write_pages(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the site.")],
+    boards: Boards = None,
+) -> None:
+    """Write the boards, published tables and reproduced ones as a site that opens from disk."""
+    from bench.paths import leaderboards_folder
+    from bench.site import write_site
+
+    say(f"wrote {write_site(boards or leaderboards_folder(), out)}")

@@ -1,0 +1,190 @@
+"""The site: what its pages hold, that all of it is escaped, and how it behaves in a browser."""
+
+import re
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bench.curves import Curve, Line
+from bench.outcomes import Outcome, RowOutcome, write_outcome
+from bench.papers import load_table
+from bench.paths import leaderboards_folder
+from bench.results import read_result
+from bench.site import write_site
+from bench.submit import add_row
+from tests.commands import bench
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytest_plugins = ["tests.browser"]
+
+MakeRun = Callable[..., Path]
+EVIL = "<script>alert('x')</script> & \"more\""
+
+
+class Read(HTMLParser):
+    """Every tag with its attributes, and the text."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture
+def boards(make_run: MakeRun, tmp_path: Path) -> Path:
+    """Two methods that can be told apart, a partial run and two anchors."""
+    boards = tmp_path / "leaderboards"
+    levels = {"low": 0.3, "high": 0.7, "oracle": 0.6, "noise": 0.0}
+    for name, level in levels.items():
+        add_row(make_run(name, level, options={"note": EVIL}), boards)
+    add_row(make_run("part", 0.9, limited=True), boards, allow_limited=True)
+    return boards
+
+
+@pytest.fixture
+def site(boards: Path, tmp_path: Path) -> Path:
+    return write_site(boards, tmp_path / "site").parent
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_site(leaderboards_folder(), tmp_path_factory.mktemp("shipped")).parent
+
+
+def test_every_row_stands_with_its_rank_and_kind(site: Path) -> None:
+    page = (site / "board-mini-1.html").read_text()
+    rows = re.findall(r'<tr class="(\w+)">.*?<a href="#run-\w+">(\w+) r1</a>', page, re.S)
+    assert rows == [
+        ("ranked", "high"),
+        ("ranked", "low"),
+        ("anchor", "oracle"),
+        ("anchor", "noise"),
+        ("partial", "part"),
+    ]
+
+
+def test_what_users_wrote_is_escaped(site: Path) -> None:
+    read = Read(site / "board-mini-1.html")
+    assert f"note={EVIL}" in read.text
+    assert [attributes for tag, attributes in read.tags if tag == "script"] == [
+        {"src": "board.js", "defer": None}
+    ]
+
+
+def test_nothing_is_loaded_from_elsewhere_and_every_link_leads_somewhere(shipped: Path) -> None:
+    pages = {page.name: Read(page) for page in shipped.glob("*.html")}
+    ids = {
+        name: {attributes["id"] for _, attributes in read.tags if "id" in attributes}
+        for name, read in pages.items()
+    }
+    for name, read in pages.items():
+        for tag, attributes in read.tags:
+            target = attributes.get("src") or attributes.get("href")
+            if target is None or target == "data:,":
+                continue
+            file, _, fragment = target.partition("#")
+            assert not file or (shipped / file).is_file(), (name, tag, target)
+            assert not fragment or fragment in ids[file or name], (name, tag, target)
+    assert "url(" not in (shipped / "board.css").read_text()
+
+
+def test_published_figures_stand_on_pages_of_their_own_with_their_source(shipped: Path) -> None:
+    paper = Read(shipped / "paper-sfo.html").text
+    table = load_table("sfo/table-4")
+    assert "none was measured here" in paper
+    assert all(row.label in paper for row in table.rows if row.published)
+    measured = Read(shipped / "board-mini-1.html").text
+    assert "0.767" in paper and "paper" not in measured
+
+
+def test_reproduced_tables_show_both_sides_and_the_verdicts(shipped: Path) -> None:
+    page = Read(shipped / "outcome-mini-1-sfo-table-4.html").text
+    assert "DINO ↑, paper" in page and "DINO ↑, here" in page
+    assert "contradicted" in page and "Mini weights" in page
+
+
+def test_a_drawn_outcome_brings_its_curve(boards: Path, make_run: MakeRun, tmp_path: Path) -> None:
+    table = load_table("sfo/table-4")
+    curve = Curve(x="clip_t", y="dino", lines=(Line(label="by pairs", rows=("SFT-base", "CDNS")),))
+    result = read_result(make_run("low", 0.3) / "row.json")
+    outcome = Outcome(
+        table=table.model_copy(update={"curve": curve, "claims": ()}),
+        suite="mini@1",
+        backbone="mini",
+        rows=tuple(RowOutcome(label=row.label, run=result.identity) for row in table.rows),
+        claims=(),
+        runs={result.identity: result},
+    )
+    write_outcome(outcome, boards / "mini/1/reproduced")
+    site = write_site(boards, tmp_path / "drawn").parent
+    [drawn] = site.glob("*.svg")
+    assert f'src="{drawn.name}"' in drawn.with_suffix(".html").read_text()
+
+
+def test_the_same_boards_give_the_same_bytes(boards: Path, site: Path, tmp_path: Path) -> None:
+    again = write_site(boards, tmp_path / "again").parent
+    files = sorted(path.name for path in site.iterdir())
+    assert [(again / name).read_bytes() for name in files] == [
+        (site / name).read_bytes() for name in files
+    ]
+
+
+def test_the_command_says_where_the_site_begins(boards: Path, tmp_path: Path) -> None:
+    done = bench("board", "site", "-o", tmp_path / "out", "--boards", boards, home=tmp_path)
+    assert done.stdout.strip() == f"wrote {tmp_path}/out/index.html"
+
+
+class TestInABrowser:
+    @pytest.fixture
+    def page(self, browser: "Browser", site: Path) -> "Iterator[Page]":
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"file://{site}/board-mini-1.html")
+        yield page
+        page.close()
+        assert complaints == []
+
+    @staticmethod
+    def names(page: "Page") -> list[str]:
+        rows = page.locator("table.sortable tbody tr:visible th").all_inner_texts()
+        return [name.split()[0] for name in rows]
+
+    def test_rows_are_sorted_by_the_keyboard(self, page: "Page") -> None:
+        page.get_by_role("button", name="dino").focus()
+        page.keyboard.press("Enter")
+        assert self.names(page) == ["part", "high", "oracle", "low", "noise"]
+        page.keyboard.press("Enter")
+        assert self.names(page) == ["noise", "low", "oracle", "high", "part"]
+        head = page.get_by_role("columnheader", name="dino")
+        assert head.get_attribute("aria-sort") == "ascending"
+
+    def test_rows_without_a_rank_stay_last(self, page: "Page") -> None:
+        page.get_by_role("button", name="rank").click()
+        assert self.names(page)[:2] == ["low", "high"]
+
+    def test_rows_are_filtered_by_words(self, page: "Page") -> None:
+        page.get_by_role("searchbox").fill("anchor mini")
+        assert self.names(page) == ["oracle", "noise"]
+        assert page.locator(".filter output").inner_text() == "2 of 5 rows"
+
+    def test_a_rows_link_opens_its_particulars(self, page: "Page") -> None:
+        page.get_by_role("link", name="high r1").click()
+        assert page.locator("details[open] summary").inner_text().startswith("high r1 on mini")
+
+    def test_a_phone_scrolls_tables_and_not_the_page(self, page: "Page") -> None:
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        assert page.locator(".wide").first.evaluate("wide => wide.scrollWidth > wide.clientWidth")
