@@ -1,26 +1,43 @@
-"""Submitting: a real run of an anchor, put on a board once all of it holds."""
+"""Submitting: a whole run, put on a board once all of it holds."""
 
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
+from PIL import Image
 
 from bench.board import check
 from bench.errors import UserError
-from bench.plan import Request, make_plan
-from bench.results import read_measured, read_result, write_result
-from bench.run import execute
+from bench.gallery import Picture
+from bench.identity import file_digest
+from bench.plan import make_cases
+from bench.protocols import load_protocol
+from bench.results import read_measured, read_result, write_result, write_rows
+from bench.sitting import Answer
 from bench.submit import submit
+from bench.suites import load_suite
+from tests.conftest import made_up_result
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All of mini@1 answered by noise."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SUBJECTBENCH_HOME", str(tmp_path_factory.mktemp("home")))
-        plan = make_plan(Request(method="noise", suite="mini"))
-        return execute(plan, tmp_path_factory.mktemp("noise") / "run")[0]
+    """All of mini@1 answered by files of made-up content, with made-up scores."""
+    folder = tmp_path_factory.mktemp("noise")
+    suite = load_suite("mini")
+    protocol = load_protocol(suite)
+    rows = []
+    for case in make_cases(suite, protocol, suite.subjects, protocol.seeds):
+        image = folder / "images" / case.file
+        image.parent.mkdir(parents=True, exist_ok=True)
+        image.write_bytes(case.file.encode())
+        answer = Answer(case, Picture(file_digest(image), lambda: Image.new("RGB", (1, 1))))
+        for metric in ("dino", "clip_t"):
+            rows.append(answer.row(metric, Random(f"{metric}/{case.file}").random()))
+    write_rows(rows, folder / "rows.parquet")
+    write_result(made_up_result("noise", rows, {}), folder / "row.json")
+    return folder
 
 
 @pytest.fixture

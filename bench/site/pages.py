@@ -5,8 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.board import key_of, read_board
-from bench.outcomes import CLAIM_HEADER, Outcome, body, header, notes, outcomes_of, verdicts
-from bench.outcomes import read_outcome as read
+from bench.outcomes import (
+    CLAIM_HEADER,
+    Outcome,
+    body,
+    header,
+    notes,
+    outcomes_of,
+    read_outcome,
+    verdicts,
+)
 from bench.ranks import Span
 from bench.results import Aggregate, RunResult
 from bench.revisions import Stood, line
@@ -170,7 +178,7 @@ def _numbers(result: RunResult, scales: Mapping[str, Scale], above: set[str]) ->
 def _reproduced(path: Path, board: str) -> Reproduced:
     curve = path.with_suffix(".svg")
     return Reproduced(
-        outcome=read(path),
+        outcome=read_outcome(path),
         page=f"outcome-{board}-{path.stem}.html",
         curve=curve if curve.is_file() else None,
     )
