@@ -24,7 +24,8 @@ ARGUMENTS = (
 )
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it lasts, Playwright's event loop lets no other one run.
+@pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     """Chromium; every page of it starts without memory of another."""
     chromium = shutil.which("chromium")

@@ -128,7 +128,7 @@ def test_what_is_no_answer_is_refused(rater: str, body: bytes) -> None:
 
 
 def test_an_endless_answer_is_cut_short(rater: str) -> None:
-    assert ask(f"{rater}answer", b" " * 100_000)[0] == 413
+    assert ask(f"{rater}answer", b" " * 5000)[0] == 413
 
 
 def test_a_link_is_told_to_no_other_site_and_kept_in_no_cache(rater: str) -> None:

@@ -11,12 +11,14 @@ from bench.study.server import serve
 from tests.study.studies import ask, served
 
 
-@pytest.mark.parametrize("package", ["uvicorn", "starlette"])
+@pytest.mark.parametrize(
+    ("module", "package"), [("uvicorn", "uvicorn"), ("starlette.applications", "starlette")]
+)
 def test_without_the_packages_it_says_what_to_install(
-    study: Path, monkeypatch: pytest.MonkeyPatch, package: str
+    study: Path, monkeypatch: pytest.MonkeyPatch, module: str, package: str
 ) -> None:
     monkeypatch.delitem(sys.modules, "bench.study.app", raising=False)
-    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UserError, match=rf"needs the package {package}, .*'subjectbench\[study\]'"):
         serve(study, "127.0.0.1", 0, print)
 
