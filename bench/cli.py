@@ -19,6 +19,7 @@ from bench.commands import (
     mini,
     pairs,
     protocol,
+    report,
     reproduce,
     run,
     score,
@@ -43,6 +44,7 @@ app.command()(submit.submit)
 app.command()(submit.verify)
 app.command()(compare.compare)
 app.command()(correlate.correlate)
+app.command()(report.report)
 app.command("list")(look.list_things)
 app.command()(look.doctor)
 app.add_typer(show.app, name="show")
