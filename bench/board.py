@@ -101,7 +101,7 @@ def boards_of(leaderboards: Path) -> list[Path]:
         raise UserError(
             f"There are no leaderboards at {leaderboards}; give the folder they are in."
         )
-    return [path for path in sorted(leaderboards.glob("*/*")) if path.is_dir()]
+    return [path for path in sorted(leaderboards.glob("[!.]*/*")) if path.is_dir()]
 
 
 def _folders(board: Path) -> list[Path]:

@@ -170,6 +170,11 @@ class TestReadme:
         add_row(make_run("sfo", subjects=1), boards)
         assert "[no interval]" in built(boards)
 
+    def test_what_is_hidden_is_no_board(self, make_run: MakeRun, boards: Path) -> None:
+        add_row(make_run("sfo"), boards)
+        (boards / ".git" / "branches").mkdir(parents=True)
+        assert build(boards) == [boards / "mini/1/README.md"]
+
     def test_a_board_of_an_unknown_suite_is_refused(self, boards: Path) -> None:
         (boards / "minni" / "1").mkdir(parents=True)
         with pytest.raises(UserError, match="minni"):

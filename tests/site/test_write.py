@@ -1,6 +1,8 @@
 """The site: what its pages hold, that all of it is escaped, and how it behaves in a browser."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -24,6 +26,13 @@ pytest_plugins = ["tests.browser"]
 
 MakeRun = Callable[..., Path]
 EVIL = "<script>alert('x')</script> & \"more\""
+
+
+def committed(folder: Path) -> None:
+    """The folder's content as a commit of its own checkout."""
+    named = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    for arguments in (("init", "-q"), ("add", "."), (*named, "commit", "-qm", "rows")):
+        subprocess.run(["git", "-C", str(folder), *arguments], check=True)
 
 
 class Read(HTMLParser):
@@ -131,6 +140,21 @@ def test_a_drawn_outcome_brings_its_curve(boards: Path, make_run: MakeRun, tmp_p
     site = write_site(boards, tmp_path / "drawn").parent
     [drawn] = site.glob("*.svg")
     assert f'src="{drawn.name}"' in drawn.with_suffix(".html").read_text()
+
+
+def test_a_row_shows_what_its_line_was_before(
+    boards: Path, make_run: MakeRun, tmp_path: Path
+) -> None:
+    [low] = boards.glob("mini/1/measured/low-*")
+    committed(boards)
+    shutil.rmtree(low)
+    add_row(make_run("new", 0.4, method="low", method_revision=2), boards)
+    committed(boards)
+    page = (write_site(boards, tmp_path / "later").parent / "board-mini-1.html").read_text()
+    rows = re.findall(r"<tr><td>[0-9a-f]{7,}</td><td>[0-9-]{10}</td><td>(r\d)</td>", page)
+    assert rows.count("r2") == 1
+    history = page.partition('aria-label="History of low r2"')[2].partition("</table>")[0]
+    assert re.findall("<td>(r[12])</td>", history) == ["r1", "r2"]
 
 
 def test_the_same_boards_give_the_same_bytes(boards: Path, site: Path, tmp_path: Path) -> None:
