@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.commands import bench_json, refusal
+from tests.commands import bench_json
 from tests.study.studies import TRIALS, ask, links, prefers_red, served, told, write_study
 
 BOTH = {"fidelity": "left", "alignment": "equal"}
@@ -179,9 +179,3 @@ def test_a_server_killed_amid_concurrent_raters_loses_no_answer_and_they_go_on(s
     for question in told_of["questions"]:
         assert (question["answers"], question["pairs"]) == (18, 6)
         assert question["win"] == {"share": 1, "ci95": [1, 1]}
-
-
-def test_a_port_that_is_taken_is_named(study: Path, address: str) -> None:
-    port = address.rpartition(":")[2]
-    problem = refusal("study", "serve", study, "--port", port, home=study.parent / "home")
-    assert problem.startswith(f"No server can listen at 127.0.0.1:{port} (")

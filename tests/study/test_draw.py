@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.study.draw import sample, trials
@@ -11,6 +11,7 @@ PLACES = [(f"s{s}", prompt, seed) for s in range(5) for prompt in range(4) for s
 SEEDS = st.integers(0, 2**32)
 
 
+@settings(max_examples=30)
 @given(count=st.integers(1, 40), seed=SEEDS)
 def test_every_subject_is_drawn_alike_often(count: int, seed: int) -> None:
     drawn = sample(PLACES, count, seed)
@@ -19,6 +20,7 @@ def test_every_subject_is_drawn_alike_often(count: int, seed: int) -> None:
     assert max(often.values()) - min(often[f"s{s}"] for s in range(5)) <= 1
 
 
+@settings(max_examples=30)
 @given(seed=SEEDS)
 def test_every_prompt_is_drawn_about_alike_often(seed: int) -> None:
     often = Counter(prompt for _, prompt, _ in sample(PLACES, 20, seed))
@@ -30,6 +32,7 @@ def test_the_order_of_the_cases_changes_nothing_and_the_seed_does() -> None:
     assert sample(PLACES, 10, seed=2) != sample(PLACES, 10, seed=1)
 
 
+@settings(max_examples=30)
 @given(count=st.integers(1, 9), catches=st.integers(0, 3), seed=SEEDS)
 def test_raters_share_the_pairs_evenly_and_each_sees_every_catch_trial(
     count: int, catches: int, seed: int
@@ -44,6 +47,7 @@ def test_raters_share_the_pairs_evenly_and_each_sees_every_catch_trial(
         assert max(raters.values()) - min(raters.values()) <= 1
 
 
+@settings(max_examples=30)
 @given(seed=SEEDS)
 def test_a_catch_trial_comes_in_every_part_of_a_list(seed: int) -> None:
     list_ = trials(dict.fromkeys(range(30), 0), [100, 101, 102], 30, seed, 0)

@@ -1,6 +1,7 @@
 """Serving starts and stops as the user expects."""
 
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def test_without_the_packages_it_says_what_to_install(
 def test_a_file_that_is_no_study_is_not_served(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="make a study with 'bench study new'"):
         serve(tmp_path / "nowhere.db", "127.0.0.1", 0, print)
+
+
+def test_a_port_that_is_taken_is_named(study: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(UserError, match=rf"No server can listen at 127\.0\.0\.1:{port} \("):
+            serve(study, "127.0.0.1", port, print)
 
 
 def test_an_interrupt_stops_it_without_a_traceback(study: Path) -> None:
