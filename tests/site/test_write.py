@@ -14,10 +14,11 @@ from bench.curves import Curve, Line
 from bench.outcomes import Outcome, RowOutcome, write_outcome
 from bench.papers import load_table
 from bench.paths import leaderboards_folder
-from bench.results import read_result
+from bench.results import read_result, write_result, write_rows
 from bench.site import write_site
 from bench.submit import add_row
 from tests.commands import bench
+from tests.conftest import made_up_result, made_up_rows
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -51,20 +52,30 @@ class Read(HTMLParser):
         self.text += data
 
 
-@pytest.fixture
-def boards(make_run: MakeRun, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two methods that can be told apart, a partial run and two anchors."""
-    boards = tmp_path / "leaderboards"
-    levels = {"low": 0.3, "high": 0.7, "oracle": 0.6, "noise": 0.0}
+    boards = tmp_path_factory.mktemp("leaderboards")
+    levels = {"low": 0.3, "high": 0.7, "oracle": 0.6, "noise": 0.0, "part": 0.9}
     for name, level in levels.items():
-        add_row(make_run(name, level, options={"note": EVIL}), boards)
-    add_row(make_run("part", 0.9, limited=True), boards, allow_limited=True)
+        rows = made_up_rows(name, level, 0.01, 8, 3)
+        told = {"options": {"note": EVIL}, "limited": name == "part"}
+        run = tmp_path_factory.mktemp(name)
+        write_rows(rows, run / "rows.parquet")
+        write_result(made_up_result(name, rows, {}).model_copy(update=told), run / "row.json")
+        add_row(run, boards, allow_limited=True)
     return boards
 
 
+@pytest.fixture(scope="module")
+def site(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_site(made, tmp_path_factory.mktemp("site")).parent
+
+
 @pytest.fixture
-def site(boards: Path, tmp_path: Path) -> Path:
-    return write_site(boards, tmp_path / "site").parent
+def boards(made: Path, tmp_path: Path) -> Path:
+    """The boards, to be changed."""
+    return Path(shutil.copytree(made, tmp_path / "leaderboards"))
 
 
 @pytest.fixture(scope="module")
