@@ -1,6 +1,7 @@
 """Run folders with made-up numbers, on the real suite ``mini@1``."""
 
 import datetime
+import os
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -22,6 +23,9 @@ from bench.results import (
     write_rows,
 )
 from bench.suites import load_suite
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before anything imports torch: a core for each worker
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ENVIRONMENT = Environment(
     subjectbench="0.1.0",
