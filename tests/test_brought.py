@@ -14,7 +14,9 @@ from bench.metrics.similarity import cosines, embed
 from bench.references import open_reference
 from bench.results import read_measured
 from bench.suites import Suite, load_suite, prompts_for
-from tests.commands import bench, bench_json, refusal
+from tests.commands import here
+from tests.commands import json_here as bench_json
+from tests.commands import refusal_here as refusal
 
 SHARED = Path(__file__).parents[1] / "../shared/data/dreambench"
 
@@ -78,7 +80,7 @@ def test_a_folder_is_scored_and_kept_like_a_run(
 
 
 def test_every_number_says_how_to_cite_it(whole: Path, home: Path, tmp_path: Path) -> None:
-    done = bench("score", "--images", whole, "--suite", "mini", home=home, cwd=tmp_path)
+    done = here("score", "--images", whole, "--suite", "mini", home=home, cwd=tmp_path)
     first, *_, last = done.stdout.splitlines()
     assert first.startswith("dino@1 = 0.")
     for part in ("95 % [", "mini@1, protocol headline@1", "encoder mini-dino", "references all"):
@@ -98,9 +100,9 @@ def test_the_images_of_a_run_score_as_the_run_did(home: Path, tmp_path: Path) ->
         "--out",
         tmp_path / "run",
     )
-    assert bench("run", "--method", "sft-base", *few, home=home).returncode == 0
+    assert here("run", "--method", "sft-base", *few, home=home).returncode == 0
     again = ("--images", tmp_path / "run/images", "--suite", "mini", "--allow-partial")
-    done = bench("score", *again, "--out", tmp_path / "again", home=home)
+    done = here("score", *again, "--out", tmp_path / "again", home=home)
     assert done.returncode == 0, done.stderr
     run, scored = read_measured(tmp_path / "run"), read_measured(tmp_path / "again")
     assert scored.rows == run.rows
@@ -134,9 +136,9 @@ def test_every_planted_fault_is_named_in_one_table(copied: Path, mini: Suite, ho
     planted["f"].unlink()
     planted["g"].write_text("this is no image")
     shutil.copyfile(planted["h"], planted["h"].with_name("01-0.png"))
-    done = bench("score", "--images", copied, "--suite", "mini", home=home)
+    done = here("score", "--images", copied, "--suite", "mini", home=home)
     assert done.returncode == 2
-    told = bench("score", "--images", copied, "--suite", "mini", "--allow-partial", home=home)
+    told = here("score", "--images", copied, "--suite", "mini", "--allow-partial", home=home)
     assert told.returncode == 0, told.stderr
     for kind in ("unreadable", "size", "alpha", "mode", "duplicate", "missing", "identical"):
         assert f" {kind} " in done.stderr, done.stderr
@@ -158,7 +160,7 @@ def test_a_manifest_says_which_file_answers_what(
     by_manifest = ("--images", tmp_path / "made.csv", "--out", tmp_path / "a")
     by_folder = ("--images", whole, "--out", tmp_path / "b")
     for way in (by_manifest, by_folder):
-        assert bench("score", *way, "--suite", "mini", home=home).returncode == 0
+        assert here("score", *way, "--suite", "mini", home=home).returncode == 0
     assert read_measured(tmp_path / "a").rows == read_measured(tmp_path / "b").rows
 
 
@@ -181,7 +183,7 @@ def test_metrics_beyond_the_protocols_are_chosen_by_name(
 def test_scored_folders_are_compared_like_runs(whole: Path, home: Path, tmp_path: Path) -> None:
     ask = ("score", "--images", whole, "--suite", "mini", "--metrics", "dino,kid:mini-dino")
     for name in ("a", "b"):
-        assert bench(*ask, "--out", tmp_path / name, "--label", name, home=home).returncode == 0
+        assert here(*ask, "--out", tmp_path / name, "--label", name, home=home).returncode == 0
     told = bench_json("compare", tmp_path / "a", tmp_path / "b", home=home)
     assert told["dino"]["difference"] == told["kid.mini-dino"]["difference"] == 0
 
@@ -203,7 +205,7 @@ def test_the_suites_own_photographs_are_held_against_each_other(
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs DreamBench's photographs")
 def test_dreambenchs_photographs_go_through_with_the_mini_encoders(tmp_path: Path) -> None:
-    assert bench("data", "add", "dreambench", SHARED, home=tmp_path).returncode == 0
+    assert here("data", "add", "dreambench", SHARED, home=tmp_path).returncode == 0
     asked = ("score", "--photographs", "--suite", "dreambench", "--protocol", "mini")
     told = bench_json(*asked, "--out", tmp_path / "out", home=tmp_path)
     assert told["metrics"]["dino"]["n"] == 158
@@ -214,7 +216,7 @@ def test_under_all_protocols_a_table_and_a_folder_each_say_what_the_images_come_
     whole: Path, home: Path, tmp_path: Path
 ) -> None:
     ask = ("score", "--images", whole, "--suite", "mini", "--protocol", "all", "--label", "copies")
-    done = bench(*ask, "--out", tmp_path / "out", home=home)
+    done = here(*ask, "--out", tmp_path / "out", home=home)
     assert done.returncode == 0, done.stderr
     assert "headline@1 (mini weights)" in done.stdout
     assert "They answer one way of asking" in done.stdout
@@ -231,7 +233,7 @@ def test_under_all_protocols_what_cannot_be_scored_has_its_reason(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    assert bench("data", "add", "dreambench", SHARED, home=tmp_path).returncode == 0
+    assert here("data", "add", "dreambench", SHARED, home=tmp_path).returncode == 0
     folder = tmp_path / "images" / "cat"
     folder.mkdir(parents=True)
     for seed in range(4):
@@ -275,7 +277,7 @@ def test_nothing_that_lies_in_the_folder_of_the_result_is_lost(
     out = tmp_path / "out"
     ask = ("score", "--images", whole, "--suite", "mini", "--out", out)
     for _ in range(2):
-        assert bench(*ask, home=home).returncode == 0
+        assert here(*ask, home=home).returncode == 0
     kept = (out / "row.json").read_bytes()
     assert "holds something else" in refusal(*ask, "--label", "other", home=home)
     assert (out / "row.json").read_bytes() == kept
@@ -285,5 +287,5 @@ def test_nothing_that_lies_in_the_folder_of_the_result_is_lost(
 
 def test_json_is_one_document(whole: Path, home: Path, tmp_path: Path) -> None:
     ask = ("score", "--images", whole, "--suite", "mini", "--json", "--out", tmp_path / "out")
-    done = bench(*ask, home=home)
+    done = here(*ask, home=home)
     assert json.loads(done.stdout)["images"]["usable"] == 288

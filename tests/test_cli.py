@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from bench import registry
 from bench.cli import app
-from tests.commands import bench, bench_json, refusal
+from tests.commands import here
+from tests.commands import json_here as bench_json
+from tests.commands import refusal_here as refusal
 
 RUN = ("run", "--method", "sfo", "--suite", "mini")
 
@@ -22,7 +24,7 @@ RUN = ("run", "--method", "sfo", "--suite", "mini")
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("run", "--method", "sfoo", "--suite", "mini"), "did you mean sfo?"),
+        (("run", "--method", "sfoo", "--suite", "mini"), "did you mean sfo"),
         (("run", "--method", "sfo", "--suite", "mimi"), "did you mean mini"),
         (("run", "--method", "sfo", "--suite", "mini@7"), "mini@1"),
         ((*RUN, "--backbone", "flux-def"), "did you mean flux-dev"),
@@ -90,9 +92,9 @@ def test_the_doctor_tells_what_is_here_and_what_is_missing(tmp_path: Path) -> No
 
 def test_mini_show_draws_a_row_for_each_prompt_shown(tmp_path: Path) -> None:
     small = ("--suite", "mini", "--limit-subjects", "2", "--set", "steps=2")
-    made = bench("run", "--method", "sft-base", *small, "--out", tmp_path / "run", home=tmp_path)
+    made = here("run", "--method", "sft-base", *small, "--out", tmp_path / "run", home=tmp_path)
     assert made.returncode == 0, made.stderr
-    done = bench("mini", "show", tmp_path / "run", "--out", tmp_path / "grid.png", home=tmp_path)
+    done = here("mini", "show", tmp_path / "run", "--out", tmp_path / "grid.png", home=tmp_path)
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "grid.png") as grid:
         assert grid.height > 6 * 96

@@ -9,7 +9,9 @@ from PIL import Image
 from bench.metrics.kid import Kid
 from bench.metrics.mini_encoders import mini_dino
 from bench.metrics.similarity import embed
-from tests.commands import bench, bench_json, refusal
+from tests.commands import here
+from tests.commands import json_here as bench_json
+from tests.commands import refusal_here as refusal
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def test_the_number_is_printed_with_its_definition(
 ) -> None:
     real, fake = folders
     ask = ("score", "--real", real, "--fake", fake, "--metrics", "kid:mini-dino")
-    line = bench(*ask, home=tmp_path).stdout
+    line = here(*ask, home=tmp_path).stdout
     assert line.startswith("kid.mini-dino@1 = ")
     assert "n = 25 images against 25" in line and "encoder mini-dino" in line
 
