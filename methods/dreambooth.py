@@ -50,7 +50,7 @@ class DreamBooth:
         if not isinstance(backbone, Backbone):
             raise UserError(
                 f"The backbone {backbone.spec.name} cannot be trained here; choose --backbone "
-                f"flux-dev, sdxl or mini for '{self.name}'."
+                f"sd15, sd21, sdxl, sana, flux-dev or mini for '{self.name}'."
             )
         self.backbone, self.options = backbone, options
         steps = options.steps or backbone.spec.steps
