@@ -163,6 +163,21 @@ def test_two_methods_blink_at_the_same_prompt_until_they_are_swapped_by_hand(pag
     assert front(page) != held
 
 
+def test_an_image_stays_where_it_is_when_the_two_are_swapped(page: "Page") -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_role("checkbox", name="sfo, text=none").uncheck()
+    page.keyboard.press("j")
+    page.keyboard.press("b")
+    page.keyboard.press(" ")
+    captions, places = [], []
+    for _ in range(2):
+        captions.append(page.locator("#caption").bounding_box())
+        places.append(page.locator("#stage").bounding_box())
+        page.keyboard.press(" ")
+    assert places[0] == places[1]
+    assert captions[0] != captions[1]
+
+
 def test_keys_move_through_the_prompts_that_are_shown(page: "Page") -> None:
     page.fill("#search", "snow")
     page.keyboard.press("Escape")
