@@ -48,9 +48,10 @@ def new(
     with progress_bars() as progress:
         settings = new_study(run_a, run_b, out, wish, progress)
     each = -(-pairs // settings.per_rater)
+    raters = "each rater sees every pair" if each == 1 else f"{each} raters see each pair once"
     say(
-        f"wrote {out}: {pairs} pairs of {settings.methods[0]} and {settings.methods[1]}; every "
-        f"{each} raters see each pair once. Next: 'bench study tokens {out} {each}'"
+        f"wrote {out}: {pairs} pairs of {settings.methods[0]} and {settings.methods[1]}; {raters}. "
+        f"Next: 'bench study tokens {out} {each}'"
     )
 
 

@@ -21,7 +21,7 @@ def made(tmp_path: Path) -> Path:
     runs = write_run(tmp_path / "a", "sfo", RED), write_run(tmp_path / "b", "uno", BLUE)
     sizes = ("--pairs", "6", "--per-rater", "3", "--catch", "1")
     said = bench("study", "new", *runs, "-o", tmp_path / "s.db", *sizes)
-    assert "6 pairs of sfo and uno; every 2 raters see each pair once" in said
+    assert "6 pairs of sfo and uno; 2 raters see each pair once" in said
     return tmp_path / "s.db"
 
 
