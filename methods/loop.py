@@ -116,7 +116,8 @@ class Training:
         self.processes = processes()
         self.processes.wait()  # nobody finishes what another has not yet found unfinished
         self.optimiser = make_optimiser(recipe, list(parameters.values()))
-        self.average = {name: value.detach().clone() for name, value in parameters.items()}
+        averaged = parameters if recipe.ema else {}
+        self.average = {name: value.detach().clone() for name, value in averaged.items()}
         self.step, self.seconds = 0, 0.0
         for parameter in parameters.values():
             parameter.requires_grad_(True)
@@ -200,19 +201,17 @@ class Training:
         return total
 
     def _update_average(self) -> None:
-        if not self.recipe.ema:
-            return
         keep = min(self.recipe.ema, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
-            for name, value in self.parameters.items():
-                self.average[name].lerp_(value, 1 - keep)
+            for name, average in self.average.items():
+                average.lerp_(self.parameters[name], 1 - keep)
 
     def _save(self) -> None:
         state = {
             "step": self.step,
             "seconds": self.seconds,
             "weights": {name: value.detach() for name, value in self.parameters.items()},
-            "average": self.average if self.recipe.ema else {},
+            "average": self.average,
             "optimiser": self.optimiser.state_dict(),
         }
         buffer = io.BytesIO()
