@@ -74,8 +74,12 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _is_sound(kept: Path) -> bool:
-    stated = kept / DIGESTS
-    return stated.is_file() and json.loads(stated.read_text()) == _digests(kept / FILES)
+    """Whether its files are those that were kept; a list of them that is damaged says nothing."""
+    try:
+        stated = json.loads((kept / DIGESTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(stated == _digests(kept / FILES))
 
 
 def _link_all(source: Path, target: Path) -> None:

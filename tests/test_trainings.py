@@ -112,6 +112,15 @@ def test_a_damaged_training_is_thrown_away_and_kept_anew(tmp_path: Path) -> None
     assert (into / "lora.safetensors").read_text() == "weights"
 
 
+@pytest.mark.parametrize("left", ["", '{"lora.safetensors": "ab', "{}"])
+def test_a_list_of_digests_that_is_damaged_is_no_error(tmp_path: Path, left: str) -> None:
+    shelf(tmp_path).keep(CASE, trained(tmp_path))
+    [digests] = (tmp_path / "cache").rglob("digests.json")
+    digests.write_text(left)
+    shelf(tmp_path).borrow(CASE, into := tmp_path / "second")
+    assert not into.exists()
+
+
 def test_a_runs_folder_outlives_what_is_kept(tmp_path: Path) -> None:
     shelf(tmp_path).keep(CASE, trained(tmp_path))
     shelf(tmp_path).borrow(CASE, into := tmp_path / "second")

@@ -1,6 +1,8 @@
 """The page in a real browser: by keyboard, by touch, on a desk and on a phone."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +120,9 @@ def test_an_answer_in_another_window_stands_and_both_go_on(
             window.keyboard.press(key)
         window.click("#next:enabled")
         at_trial(window, 2)
+    with closing(sqlite3.connect(study)) as database:
+        chosen = database.execute("SELECT choice FROM answer").fetchall()
+    assert chosen == [("left",)] * 2, "what the first window said"
 
 
 def test_the_page_names_no_method(open_page: Open, address: str, study: Path) -> None:
