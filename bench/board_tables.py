@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich import box
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from bench.names import folded, row_names
 from bench.results import MEASURED, RESULT_FILE, Aggregate, RunResult
 from bench.standings import (
     ABOVE,
@@ -18,18 +20,22 @@ from bench.standings import (
     footnotes,
     is_anchor,
     lines_of,
-    named,
     oracle_of,
     standing,
 )
 
+NARROW = 16
+"""Characters of a method's name in a line of the terminal."""
+COUNTS = 2
+"""The last columns, of images and subjects: for these eighty columns are not enough."""
 EXPLAINED = """\
 Written by `bench board build` from the rows beside it; do not edit. Numbers are
 `mean [low, high]`: the mean over images and its 95 % interval, bootstrapped over subjects.
 Tables are sorted by their first metric; ↑ means that more is better, ↓ that less is. A rank is the
 span of places that a row may have, from the paired differences of all rows over the same subjects;
 all spans of a table hold together with 95 % confidence, and rows whose spans overlap are tied. r1
-is the method's revision; its link leads to the run's options and environment."""
+is the method's revision; its link leads to the run's options and environment. Rows that would read
+alike say the options in which they differ."""
 
 
 def markdown(title: str, shown: Iterable[Section]) -> str:
@@ -63,13 +69,20 @@ def _markdown_table(lines: Sequence[Line]) -> str:
     header = _header(lines[0][1].metrics)
     aligned = ["---:", "---", "---", *["---:"] * (len(header) - 3)]
     oracle = oracle_of(lines)
-    body = [_cells(rank, _link(result), result, metrics, oracle) for rank, result in lines]
+    body = [
+        _cells(rank, _link(name, result), result, metrics, oracle)
+        for (rank, result), name in zip(lines, _names(lines), strict=True)
+    ]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, aligned, *body))
 
 
-def _link(result: RunResult) -> str:
+def _names(lines: Sequence[Line]) -> list[str]:
+    return row_names([result for _, result in lines])
+
+
+def _link(name: str, result: RunResult) -> str:
     kind = " anchor" if is_anchor(result) else ""
-    return f"[{named(result)}]({MEASURED}/{result.folder_name}/{RESULT_FILE}){kind}"
+    return f"[{name}]({MEASURED}/{result.folder_name}/{RESULT_FILE}){kind}"
 
 
 def as_table(title: str, shown: Iterable[Section], extra: RunResult | None = None) -> Table:
@@ -85,14 +98,17 @@ def as_table(title: str, shown: Iterable[Section], extra: RunResult | None = Non
         caption_justify="left",
         padding=0,
     )
-    for number, head in enumerate(_header(metrics)[:-1]):
-        table.add_column(head, justify="left" if number in (1, 2) else "right", no_wrap=True)
+    for number, head in enumerate(_header(metrics)[:-COUNTS]):
+        words = number in (1, 2)
+        # Where room is scarce names take more lines, and numbers stay whole.
+        justify: JustifyMethod = "left" if words else "right"
+        table.add_column(head, justify=justify, no_wrap=not words, overflow="fold")
     for group in groups:
         oracle = oracle_of(group)
-        for rank, result in group:
+        for (rank, result), name in zip(group, _names(group), strict=True):
             marked = extra is not None and _same(result, extra)
-            method = f"{_narrow(result)}{' *' if marked else ''}"
-            cells = _cells(rank, method, result, list(metrics), oracle)[:-1]
+            method = f"{_narrow(name, result)}{' *' if marked else ''}"
+            cells = _cells(rank, method, result, list(metrics), oracle)[:-COUNTS]
             # Two lines a row, so that eighty columns are enough.
             lines = (Text(cell.replace(" [", "\n[")) for cell in cells)
             table.add_row(*lines, style="bold" if marked else None)
@@ -143,7 +159,6 @@ def _number(told: Aggregate | None, mark: str) -> str:
     return f"{told.mean:.3f}{mark} {interval}"
 
 
-def _narrow(result: RunResult) -> str:
-    """An anchor takes lines of its own to say what it is, so that eighty columns are enough."""
-    name = named(result)
-    return name.replace("-", "-\n").replace(" ", "\nanchor ", 1) if is_anchor(result) else name
+def _narrow(name: str, result: RunResult) -> str:
+    """In lines so short that eighty columns are enough."""
+    return "\n".join([*folded(name, NARROW), *["anchor"] * is_anchor(result)])

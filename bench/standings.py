@@ -169,14 +169,6 @@ def _better(one: Aggregate, other: Aggregate) -> bool:
     return one.mean > other.mean if one.higher_is_better else one.mean < other.mean
 
 
-def named(result: RunResult) -> str:
-    """The method with its revision and guidance, or where brought images come from."""
-    if result.origin != "run":
-        return f"{result.method} ({result.origin})"
-    rule = result.options.get("rule")
-    return f"{result.method} r{result.method_revision}" + (f", {rule}" if rule else "")
-
-
 def footnotes(result: RunResult) -> list[str]:
     """What the numbers of a section mean."""
     notes = [f"{name}: {_definition(told)}" for name, told in result.metrics.items()]

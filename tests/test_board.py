@@ -140,6 +140,15 @@ class TestReadme:
         assert "[rpo r1, pg:scale=7.5,omega=0.6](" in readme
         assert "[sfo r1](" in readme
 
+    def test_rows_that_would_read_alike_say_in_what_they_differ(
+        self, make_run: MakeRun, boards: Path
+    ) -> None:
+        for name, steps in (("one", 10), ("two", 30)):
+            options = {"beta": 1000, "steps": steps}
+            add_row(make_run(name, method="siso", options=options), boards)
+        readme = built(boards)
+        assert "[siso r1, steps=10]" in readme and "[siso r1, steps=30]" in readme
+
     def test_names_mini_weights(self, make_run: MakeRun, boards: Path) -> None:
         add_row(make_run("sfo"), boards)
         assert "not comparable with anything outside the mini world" in built(boards)
@@ -474,6 +483,15 @@ class TestTable:
         rows = [line.split()[:2] for line in lines if " r1 " in line]
         assert rows == [["1", "high"], ["2", "low"]]
 
+    def test_numbers_stay_whole_in_eighty_columns(self, make_run: MakeRun, boards: Path) -> None:
+        for name, level in (("copy-reference", 0.8), ("textual-inversion", 0.7)):
+            options = {"rule": "cfg+ag:scale=3.0,ag=2.0"} if level < 0.8 else {}
+            add_row(make_run(name, level, options=options), boards)
+        written = StringIO()
+        Console(file=written, width=80).print(table("mini@1", boards))
+        rows, _, _ = written.getvalue().partition("Protocol")
+        assert "…" not in rows and "scale=3.0," in rows and "cfg+ag:" in rows
+
     def test_shows_anchors_unranked_and_flags_who_passes_the_oracle(
         self, make_run: MakeRun, boards: Path
     ) -> None:
@@ -483,8 +501,8 @@ class TestTable:
         rows = [line.split() for line in shown.splitlines()]
         [sfo] = [row for row in rows if row[1:3] == ["sfo", "r1"]]
         assert sfo[0] == "1" and sfo[4].endswith("†")
-        assert [row for row in rows if row[:2] == ["anchor", "r1"]]
-        assert [row[0] for row in rows if "mini" in row[1:4]] == ["1", "copy-", "oracle"]
+        assert [row for row in rows if row[:1] == ["anchor"]]
+        assert [row[0] for row in rows if "mini" in row[1:4]] == ["1", "copy-reference", "oracle"]
         assert "† beyond the oracle" in shown and "anchor: no method" in shown
 
     def test_flags_a_run_just_made(self, make_run: MakeRun, boards: Path) -> None:

@@ -12,6 +12,7 @@ from bench.made import MANIFEST
 from bench.mini.edits import render_edit
 from bench.mini.grammar import scene_of
 from bench.mini.world import render_scene, sample_identity, scene_pose
+from bench.names import folded, names, settings
 from bench.plan import make_cases
 from bench.protocols import load_protocol
 from bench.references import open_reference
@@ -21,7 +22,10 @@ from bench.suites import Suite, load_suite
 
 CELL = 96
 GAP = 6
-LABEL = 18
+LINE = 15
+LETTERING = 12
+LETTERS = 15
+"""Of a label, as many as fit a line above a column."""
 PROMPTS = 3
 """Prompts shown of each subject."""
 
@@ -46,7 +50,8 @@ def default_runs(folder: Path) -> list[Path]:
 def show(runs: Sequence[Path], out: Path, subjects: int) -> None:
     """Write a PNG: a row per subject and prompt with reference, truth and each run's image.
 
-    For edits the image to be edited stands beside the reference.
+    Runs of one method are labelled by what they set otherwise. For edits the image to be edited
+    stands beside the reference.
 
     UserError when a run is not one of the mini world or lacks images.
     """
@@ -57,15 +62,19 @@ def show(runs: Sequence[Path], out: Path, subjects: int) -> None:
     stores = [ImageStore(run / "images") for run in runs]
     cases = _cases(suite, results[0], subjects)
     edited = ["to be edited"] if suite.sources else []
-    labels = ["reference", *edited, "truth", *(result.method for result in results)]
-    sheet = _sheet(len(cases), len(labels), labels)
+    told = names([settings(result) for result in results])
+    labels = [folded(label, LETTERS) for label in ("reference", *edited, "truth", *told)]
+    top = LINE * max(map(len, labels))
+    sheet = _sheet(len(cases), labels, top)
     for row, case in enumerate(cases):
         images = [_reference(suite, case), *_edited(suite, case), _truth(suite, case)]
         images += [_drawn(store, case) for store in stores]
         for column, image in enumerate(images):
-            sheet.paste(image.resize((CELL, CELL), Image.Resampling.NEAREST), _place(row, column))
-        x, y = _place(row, len(labels))
-        ImageDraw.Draw(sheet).text((x + GAP, y + CELL // 2 - 6), case.prompt, fill="black")
+            sheet.paste(
+                image.resize((CELL, CELL), Image.Resampling.NEAREST), _place(row, column, top)
+            )
+        x, y = _place(row, len(labels), top)
+        _write(sheet, (x + GAP, y + CELL // 2 - 6), case.prompt)
     out.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(out)
 
@@ -117,14 +126,20 @@ def _drawn(store: ImageStore, case: Case) -> Image.Image:
     return store.open(case.file)
 
 
-def _place(row: int, column: int) -> tuple[int, int]:
-    return GAP + column * (CELL + GAP), LABEL + GAP + row * (CELL + GAP)
+def _place(row: int, column: int, top: int) -> tuple[int, int]:
+    return GAP + column * (CELL + GAP), top + GAP + row * (CELL + GAP)
 
 
-def _sheet(rows: int, columns: int, labels: Sequence[str]) -> Image.Image:
-    width, height = _place(rows, columns)
+def _sheet(rows: int, labels: Sequence[Sequence[str]], top: int) -> Image.Image:
+    """White, with the labels' lines above the columns."""
+    width, height = _place(rows, len(labels), top)
     sheet = Image.new("RGB", (width + 420, height), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for column, label in enumerate(labels):
-        pen.text((_place(0, column)[0], 4), label, fill="black", font=font)
+    for column, lines in enumerate(labels):
+        for line, text in enumerate(lines):
+            _write(sheet, (_place(0, column, top)[0], 3 + LINE * line), text)
     return sheet
+
+
+def _write(sheet: Image.Image, place: tuple[int, int], text: str) -> None:
+    font = ImageFont.load_default(LETTERING)
+    ImageDraw.Draw(sheet).text(place, text, fill="black", font=font)

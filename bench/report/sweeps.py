@@ -8,7 +8,8 @@ from pydantic import JsonValue
 
 from bench.curves import COLOURS, Drawing, Panel, Point, Sweep
 from bench.identity import identity
-from bench.report.together import RULE, Entry, Together, head, names, settings
+from bench.names import RULE, names, settings
+from bench.report.together import Entry, Together, head
 from bench.results import Aggregate
 
 NO_SETTING = frozenset({"seed", "revision"})

@@ -1,28 +1,21 @@
 """Runs that are shown together: read, held to be comparable, and named apart."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-from pydantic import JsonValue
 
 from bench.api import Case
 from bench.compare import difference
 from bench.errors import UserError
 from bench.made import IMAGES
+from bench.names import names, settings
 from bench.plan import make_cases
 from bench.protocols import load_protocol
 from bench.results import Aggregate, Measured, RunResult, read_measured
 from bench.sitting import place_of
 from bench.stats import Key, Paired
 from bench.suites import Suite, load_suite
-
-RULE = "rule"
-"""The option that holds a guidance; its text needs no name before it."""
-LONGEST = 40
-"""Characters of a value that are shown in a name."""
 
 
 @dataclass(frozen=True)
@@ -104,35 +97,6 @@ def read_together(folders: Sequence[Path]) -> Together:
     suite = _suite(first.run)
     cases = _answered(suite, first)
     return Together(suite, cases, (first, *others), metrics, above)
-
-
-def settings(result: RunResult) -> dict[str, JsonValue]:
-    """All that a run's user may have chosen; its method comes first."""
-    made: dict[str, JsonValue] = {"method": result.method, "backbone": result.backbone}
-    return {**made, "revision": result.method_revision, **result.options}
-
-
-def names(chosen: Sequence[Mapping[str, JsonValue]]) -> list[str]:
-    """A name for each: its method, what others of that method set otherwise, and at last a number.
-
-    No two names are equal.
-    """
-    short = [", ".join(_words(one, chosen)) for one in chosen]
-    many, seen, told = Counter(short), Counter[str](), []
-    for name in short:
-        seen[name] += 1
-        told.append(f"{name} ({seen[name]})" if many[name] > 1 else name)
-    return told
-
-
-def _words(
-    one: Mapping[str, JsonValue], chosen: Sequence[Mapping[str, JsonValue]]
-) -> Iterator[str]:
-    yield str(one["method"])
-    others = [other for other in chosen if other["method"] == one["method"]]
-    for key, value in one.items():
-        if any(other.get(key) != value for other in others):
-            yield str(value) if key == RULE else f"{key}={str(value)[:LONGEST]}"
 
 
 def _with_images(folder: Path) -> Measured:

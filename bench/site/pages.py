@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.board import key_of, read_board
+from bench.names import row_names
 from bench.outcomes import (
     CLAIM_HEADER,
     Outcome,
@@ -25,7 +26,6 @@ from bench.standings import (
     beyond,
     footnotes,
     lines_of,
-    named,
     oracle_of,
     sections,
 )
@@ -147,17 +147,18 @@ def _shown(section: Section, history: History) -> Shown:
     ranks = Scale(0.5, len(section.ranked) + 0.5, 2, 46)
     spans = {result.identity: span for span, result in section.ranked}
     oracle = oracle_of(lines)
+    names = row_names([result for _, result in lines])
     entries = [
         Entry(
             result=result,
-            name=named(result),
+            name=name,
             kind="ranked" if result.identity in spans else "partial" if rank else "anchor",
             span=(span := spans.get(result.identity)),
             drawn=_ranked(span, ranks) if span else None,
             numbers=_numbers(result, scales, beyond(result, oracle)),
             history=history.get(line(result), ()),
         )
-        for rank, result in lines
+        for (rank, result), name in zip(lines, names, strict=True)
     ]
     told = [*footnotes(section.example), *anchor_notes(lines)]
     return Shown(section.example.protocol, metrics, entries, tradeoffs(section), told)

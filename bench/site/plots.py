@@ -7,14 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
+from bench.names import row_names
 from bench.results import Aggregate, RunResult
-from bench.standings import Section, named, tells_likeness
+from bench.standings import Section, tells_likeness
 
 CELL = 72.0
 """Width of an interval in a cell."""
-WIDTH, TOP, LEFT, RIGHT, BOTTOM = 600.0, 14.0, 56.0, 180.0, 40.0
+TOP, LEFT, RIGHT, BOTTOM = 14.0, 56.0, 320.0, 40.0
+"""The axes' edges, and the room under them; what a phone shows ends with them and a number."""
 LEAST, GAP = 260.0, 15.0
 """Least height of the axes, and from one name to the next."""
+LETTER = 6.6
+"""Width of a bold letter."""
 
 
 @dataclass(frozen=True)
@@ -134,42 +138,48 @@ def _tradeoff(
     rows = [(run.metrics[x_name], run.metrics[y_name]) for run in methods]
     levels = [anchor.metrics[y_name].mean for anchor in anchors]
     bottom = TOP + max(LEAST, GAP * (len(methods) + len(anchors)))
-    x = _scale([end for told, _ in rows for end in _ends(told)], LEFT, WIDTH - RIGHT)
+    x = _scale([end for told, _ in rows for end in _ends(told)], LEFT, RIGHT)
     y = _scale([end for _, told in rows for end in _ends(told)] + levels, bottom, TOP)
     wanted = [y(told.mean) for _, told in rows] + [y(level) for level in levels]
     names = spread(wanted, GAP, TOP, bottom)
     marks = [
-        _mark(run, told, (x, y), _best(told, rows), place)
-        for run, told, place in zip(methods, rows, names, strict=False)
+        _mark(label, told, (x, y), _best(told, rows), place)
+        for label, told, place in zip(_labels(methods), rows, names, strict=False)
     ]
     rules = [
         Rule(f"{anchor.method} {level:.3f}", y(level), place)
         for anchor, level, place in zip(anchors, levels, names[len(rows) :], strict=True)
     ]
     x_label, y_label = (_labelled(name, methods[0].metrics[name]) for name in axes)
-    return Tradeoff(title, WIDTH, bottom + BOTTOM, x, y, x_label, y_label, marks, rules)
+    labels = [mark.label for mark in marks] + [rule.label for rule in rules]
+    width = RIGHT + 20 + LETTER * max(map(len, labels))
+    return Tradeoff(title, width, bottom + BOTTOM, x, y, x_label, y_label, marks, rules)
 
 
 def _mark(
-    run: RunResult,
+    label: str,
     told: tuple[Aggregate, Aggregate],
     scales: tuple[Scale, Scale],
     best: bool,
     name_y: float,
 ) -> Mark:
-    (x, y), (one, other) = scales, told
-    (left, right), (low, high) = map(_ends, told)
-    about = f"{named(run)} on {run.backbone}: {one.mean:.3f}, {other.mean:.3f}"
-    return Mark(
-        named(run),
-        about,
-        x(one.mean),
-        y(other.mean),
-        (x(left), x(right)),
-        (y(low), y(high)),
-        best,
-        name_y,
-    )
+    (one, other), (x, y) = told, scales
+    about = f"{label}: {one.mean:.3f}, {other.mean:.3f}"
+    ends = _placed(one, x), _placed(other, y)
+    return Mark(label, about, x(one.mean), y(other.mean), *ends, best, name_y)
+
+
+def _labels(methods: Sequence[RunResult]) -> list[str]:
+    """Rows' names, with their backbones where these differ."""
+    names = row_names(methods)
+    if len({run.backbone for run in methods}) == 1:
+        return names
+    return [f"{name}, {run.backbone}" for name, run in zip(names, methods, strict=True)]
+
+
+def _placed(told: Aggregate, scale: Scale) -> tuple[float, float]:
+    low, high = _ends(told)
+    return scale(low), scale(high)
 
 
 def _best(told: tuple[Aggregate, ...], rows: Sequence[tuple[Aggregate, ...]]) -> bool:

@@ -12,7 +12,7 @@ from PIL import Image
 from bench.editing import open_source
 from bench.lint import lint
 from bench.mini.edits import render_edit, write_edit_tables
-from bench.mini.show import CELL, GAP, LABEL, show
+from bench.mini.show import CELL, GAP, LINE, show
 from bench.plan import Request, make_cases, make_plan
 from bench.protocols import load_protocol
 from bench.references import open_reference
@@ -110,7 +110,7 @@ def test_a_sheet_shows_what_was_to_be_edited_beside_the_true_edit(
     show([run], tmp_path / "sheet.png", subjects=1)
     with Image.open(tmp_path / "sheet.png") as sheet:
         row = [GAP + column * (CELL + GAP) for column in range(4)]
-        top = LABEL + GAP
+        top = LINE + GAP
         cells = [sheet.crop((left, top, left + CELL, top + CELL)).tobytes() for left in row]
     suite = asked.suite
     source, edit = open_source(suite, "mug-000", 0), render_edit(suite, "mug-000", 0)

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-from pydantic import JsonValue
 
 from bench.errors import UserError
 from bench.identity import identity
-from bench.report.together import names, read_together
+from bench.report.together import read_together
 from tests.report.runs import cases_of, write_run
 
 
@@ -35,28 +34,6 @@ def test_all_runs_are_held_against_the_first(tmp_path: Path) -> None:
     assert list(shown.differences) == ["b", "c"]
     assert shown.differences["b"]["dino"].difference == pytest.approx(0.2, abs=0.1)
     assert shown.differences["c"]["dino"].difference == pytest.approx(0.5, abs=0.1)
-
-
-class TestNames:
-    def test_a_method_that_stands_alone_is_called_by_its_name(self) -> None:
-        assert names([{"method": "sfo", "beta": 1}, {"method": "sft-base", "beta": 2}]) == [
-            "sfo",
-            "sft-base",
-        ]
-
-    def test_runs_of_one_method_are_called_by_what_they_set_otherwise(self) -> None:
-        told: list[dict[str, JsonValue]] = [
-            {"method": "sfo", "lr": 3, "beta": 1},
-            {"method": "sfo", "lr": 3, "beta": 2, "blur": 5},
-        ]
-        assert names(told) == ["sfo, beta=1", "sfo, beta=2, blur=5"]
-
-    def test_a_guidance_needs_no_name_before_it(self) -> None:
-        told = names([{"method": "a", "rule": rule} for rule in ("cfg:3.0", "none")])
-        assert told == ["a, cfg:3.0", "a, none"]
-
-    def test_equal_settings_are_numbered(self) -> None:
-        assert names([{"method": "a"}] * 2) == ["a (1)", "a (2)"]
 
 
 class TestRefusals:
