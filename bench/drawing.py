@@ -9,88 +9,122 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
 
-from bench.api import Case, Material, Method, Progress, SubjectMethod, Workspace
+from bench.api import Case, Material, Method, Question, SubjectMethod, Workspace
+from bench.errors import UserError
 from bench.gallery import Gallery
+from bench.pieces import Span
 from bench.plan import Plan
 from bench.questions import Questions
 from bench.store import ImageStore
 from bench.trainings import Trainings
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 Stage = Callable[[str], AbstractContextManager[None]]
 """Measures how long the stage of this name takes; stages of one name add up."""
+GENERATE = "generate"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Easel:
-    """What drawing goes on: the method, how many images it draws at once, and where they go."""
+    """What drawing goes on: a method that answers a plan, its workspace, and how much at once.
 
+    ``stage`` is told what takes how long; a subject's training is taken from ``trainings`` where
+    it is kept, and kept there otherwise.
+    """
+
+    plan: Plan
     method: Method
     batch: int
-    store: ImageStore
-    gallery: Gallery
+    workspace: Workspace
+    stage: Stage
+    trainings: Trainings | None = None
+    _trained: bool = field(default=False, init=False)
 
+    def train(self) -> None:
+        """What all subjects share: train, or load what is trained; once."""
+        if not self._trained:
+            with self.stage("train"):
+                self.method.train(self.workspace)
+        self._trained = True
 
-def train_and_draw(
-    plan: Plan,
-    method: Method,
-    batch: int,
-    store: ImageStore,
-    workspace: Workspace,
-    stage: Stage,
-    trainings: Trainings | None = None,
-) -> None:
-    """Make whatever images of a plan are missing, and train only where some are.
+    def draw(self, span: Span, store: ImageStore, finished: frozenset[str] = frozenset()) -> None:
+        """The images of a span that are not ``finished``, trained for before where need be."""
+        self.train()
+        cases = self.plan.cases[span.start : span.stop]
+        if self.method.scope == "subject" and not _all_in(cases, store, finished):
+            with self.stage("train"):
+                self._train_subject(cases[0])
+        with self.stage(GENERATE):
+            self._draw(cases, store, finished)
 
-    A subject's training is taken from ``trainings`` where it is kept, and kept there otherwise.
-    """
-    if has_all(store, plan.cases):
-        return
-    easel = Easel(method, batch, store, Gallery(plan.suite))
-    with stage("train"):
-        method.train(workspace)
-    if method.scope == "subject":
-        _each_subject(plan, easel, workspace, stage, trainings)
-        return
-    with stage("generate"):
-        _draw(easel, plan.cases, _from(0, len(plan.cases), workspace.progress))
+    def _train_subject(self, case: Case) -> None:
+        method, directory = cast(SubjectMethod, self.method), case.subject
+        subjects = self.plan.subjects
+        place = f"{subjects.index(directory) + 1}/{len(subjects)}"
+        own = _own(self.workspace, directory, f"{directory} {place}")
+        material = _material(self.plan, self._gallery, case)
+        if self.trainings is None:
+            method.train_subject(material, own)
+            return
+        with self.trainings.shared(case, own.folder):
+            method.train_subject(material, own)
+
+    def _draw(self, cases: Sequence[Case], store: ImageStore, finished: frozenset[str]) -> None:
+        asked = Questions(self._gallery)
+        for start in range(0, len(cases), self.batch):
+            group = cases[start : start + self.batch]
+            if not _all_in(group, store, finished):
+                images = self._generate([asked(case) for case in group])
+                drawn = zip((case.file for case in group), images, strict=True)
+                store.put_all({file: image for file, image in drawn if file not in finished})
+            self.workspace.progress(GENERATE, start + len(group), len(cases))
+
+    def _generate(self, questions: Sequence[Question]) -> list[Image]:
+        """All at once, or halves of them where the accelerator's memory does not suffice."""
+        try:
+            return self.method.generate(questions)
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            if len(questions) == 1:
+                raise UserError(
+                    f"The memory does not suffice for one image of '{self.plan.method}' on "
+                    f"'{self.plan.backbone}'; choose a smaller backbone, or free memory."
+                ) from error
+        self._make_room(len(questions))
+        half = (len(questions) + 1) // 2
+        return [*self._generate(questions[:half]), *self._generate(questions[half:])]
+
+    def _make_room(self, count: int) -> None:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self.workspace.log({"event": "out of memory", "images": count, "halved": (count + 1) // 2})
+
+    @cached_property
+    def _gallery(self) -> Gallery:
+        return Gallery(self.plan.suite)
 
 
 def has_all(store: ImageStore, cases: Sequence[Case]) -> bool:
     return store.has_all([case.file for case in cases])
 
 
-def _each_subject(
-    plan: Plan, easel: Easel, workspace: Workspace, stage: Stage, trainings: Trainings | None
-) -> None:
-    """A finished subject is neither trained nor drawn again."""
-    method, done = cast(SubjectMethod, easel.method), 0
-    for place, directory in enumerate(plan.subjects, start=1):
-        cases = [case for case in plan.cases if case.subject == directory]
-        if not has_all(easel.store, cases):
-            own = _own(workspace, directory, f"{directory} {place}/{len(plan.subjects)}")
-            with stage("train"):
-                if trainings:
-                    trainings.borrow(cases[0], own.folder)
-                method.train_subject(_material(plan, easel.gallery, cases[0]), own)
-                if trainings:
-                    trainings.keep(cases[0], own.folder)
-            with stage("generate"):
-                _draw(easel, cases, _from(done, len(plan.cases), workspace.progress))
-        done += len(cases)
+def _all_in(cases: Sequence[Case], store: ImageStore, finished: frozenset[str]) -> bool:
+    return all(case.file in finished or case.file in store.digests for case in cases)
 
 
-def _draw(easel: Easel, cases: Sequence[Case], progress: Progress) -> None:
-    asked = Questions(easel.gallery)
-    for start in range(0, len(cases), easel.batch):
-        group = cases[start : start + easel.batch]
-        if not has_all(easel.store, group):
-            images = easel.method.generate([asked(case) for case in group])
-            files = [case.file for case in group]
-            easel.store.put_all(dict(zip(files, images, strict=True)))
-        progress("generate", start + len(group), len(cases))
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
 
 
 def _material(plan: Plan, gallery: Gallery, case: Case) -> Material:
@@ -110,8 +144,3 @@ def _own(workspace: Workspace, directory: str, label: str) -> Workspace:
 
     folder = workspace.folder / directory
     return replace(workspace, folder=folder, log=log, progress=progress)
-
-
-def _from(done: int, total: int, progress: Progress) -> Progress:
-    """Progress of a part, told as progress of the whole."""
-    return lambda title, part, _: progress(title, done + part, total)

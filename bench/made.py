@@ -1,13 +1,13 @@
 """Folders of images as others read them: plain ones, and those of runs, which say how they came."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from bench import registry
 from bench.api import Case
+from bench.documents import MALFORMED, json_of
 from bench.errors import UserError
-from bench.plan import make_cases
+from bench.plan import Plan, make_cases
 from bench.protocols import load_protocol
 from bench.sitting import Place, Shown, not_shown, place_of
 from bench.suites import Suite
@@ -25,8 +25,8 @@ def specification_of(source: Path) -> dict[str, Any] | None:
     """What a run's manifest says of the images in its folder; None for images of unknown origin."""
     folder = source.parent if source.name == IMAGES else source
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        manifest = json_of(folder / MANIFEST)
+    except MALFORMED:
         return None
     told = manifest.get("specification") if isinstance(manifest, dict) else None
     return told if isinstance(told, dict) else None
@@ -57,3 +57,12 @@ def shown_by(source: Path, suite: Suite) -> Shown:
         return shown.get(place_of(case))
 
     return of_case
+
+
+def shown_by_method(plan: Plan) -> Shown:
+    """Which photographs a plan's method answers with; it needs no backbone for that."""
+    factory = registry.load("method", plan.method)
+    if not hasattr(factory, "shown"):
+        return not_shown
+    shown: Shown = factory(None, factory.Options.model_validate(plan.options)).shown
+    return shown

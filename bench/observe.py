@@ -30,6 +30,8 @@ one prompt are mostly held together."""
 BICUBIC = Resampling.BICUBIC
 Pair = tuple[Picture, Picture]
 Pairs = Mapping[Comparison, Sequence[Pair]]
+Known = Mapping[str, Mapping[str, Vector]]
+"""Features, distances and findings by recipe and key."""
 
 
 class Observed:
@@ -38,6 +40,11 @@ class Observed:
     def __init__(self, store: FeatureStore) -> None:
         self._store = store
         self._known: dict[str, dict[str, Vector]] = {}
+
+    @property
+    def known(self) -> Known:
+        """All that was recalled or learnt."""
+        return self._known
 
     def features(self, view: View, picture: Picture) -> Vector:
         """(D,) as the view's network gave it."""

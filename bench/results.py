@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from math import fsum, isfinite
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from bench import __version__
 from bench.api import WHOLE_SET, Average, Frozen, Precision, Region, Row
+from bench.documents import JSON_BYTES, MALFORMED, text_of
 from bench.errors import UserError
 from bench.stats import Estimate, Key, aggregate, jackknife
 from bench.store import write_atomically
@@ -42,6 +44,9 @@ SCHEMA = pa.schema(
         ("image_sha256", pa.string()),
     ]
 )
+TEXTS = [field.name for field in SCHEMA if pa.types.is_string(field.type)]
+MOST_ROWS, MOST_BYTES, MOST_TEXT = 5_000_000, 1 << 30, 1 << 16
+"""Of a run's rows: more is no run, and would fill the memory."""
 
 
 class Aggregate(Estimate):
@@ -131,7 +136,7 @@ class Environment(Frozen):
             platform=platform.platform(),
             device=device,
             dtype=dtype,
-            packages=_packages(),
+            packages=installed(),
             git_revision=_git_revision(Path(__file__).parents[1]),
         )
 
@@ -270,11 +275,11 @@ def write_result(result: RunResult, path: Path) -> None:
 def read_result(path: Path) -> RunResult:
     """Read ``row.json``. UserError naming the first field that is wrong."""
     try:
-        return RunResult.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; make the run again.") from error
+        return RunResult.model_validate_json(text_of(path, JSON_BYTES))
     except ValidationError as error:
         raise UserError(f"{path} is no result of a run: {_first(error)}.") from error
+    except MALFORMED as error:
+        raise UserError(f"{path} cannot be read: {error}; make the run again.") from error
 
 
 def write_rows(rows: Iterable[Row], path: Path) -> None:
@@ -292,19 +297,44 @@ def write_rows(rows: Iterable[Row], path: Path) -> None:
 def read_rows(path: Path) -> list[Row]:
     """Read rows, sorted. UserError when the file is unreadable or holds anything but rows."""
     try:
-        table = pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path} cannot be read as Parquet; score the run again.") from error
-    if set(table.column_names) != set(SCHEMA.names):
-        raise UserError(
-            f"{path} holds the columns {', '.join(table.column_names)} instead of "
-            f"{', '.join(SCHEMA.names)}; score the run again."
-        )
-    try:
-        rows = [Row(**record) for record in table.to_pylist()]
+        with pq.ParquetFile(path) as file:
+            _demand_rows(file, path)
+        with pq.ParquetFile(path, read_dictionary=TEXTS) as file:
+            rows = [Row(**record) for batch in file.iter_batches() for record in _records(batch)]
     except ValidationError as error:
         raise UserError(f"{path} holds a bad row: {_first(error)}; score it again.") from error
+    except (*MALFORMED, pa.ArrowException) as error:
+        raise UserError(f"{path} cannot be read as Parquet; score the run again.") from error
     return _checked(sorted(rows, key=_order), path)
+
+
+def _demand_rows(file: pq.ParquetFile, path: Path) -> None:
+    """UserError for other columns than those of rows, and for far more than a run has."""
+    names = file.schema_arrow.names
+    if sorted(names) != sorted(SCHEMA.names):
+        raise UserError(
+            f"{path} holds the columns {', '.join(names)} instead of {', '.join(SCHEMA.names)}; "
+            "score the run again."
+        )
+    told = file.metadata
+    volume = sum(told.row_group(k).total_byte_size for k in range(told.num_row_groups))
+    if told.num_rows > MOST_ROWS or volume > MOST_BYTES:
+        raise UserError(
+            f"{path} holds {told.num_rows} rows of {volume >> 20} MB, more than any run has; name "
+            "the folder of a run."
+        )
+
+
+def _records(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Few bytes may stand for a long text in every row. ValueError for those."""
+    for name in TEXTS:
+        column = batch.column(name)
+        if isinstance(column, pa.DictionaryArray):
+            longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+            if longest > MOST_TEXT:
+                raise ValueError(f"a {name} of {longest} bytes")
+    records: list[dict[str, Any]] = batch.to_pylist()
+    return records
 
 
 def _order(row: Row) -> tuple[str, int, int, str]:
@@ -330,7 +360,8 @@ def _first(error: ValidationError) -> str:
     return f"{where}: {first['msg']}"
 
 
-def _packages() -> dict[str, str]:
+def installed() -> dict[str, str]:
+    """Versions of the declared dependencies that are here."""
     try:
         required = requires("subjectbench") or []
     except PackageNotFoundError:

@@ -1,39 +1,29 @@
-"""A run: train, generate, score, in a folder that a killed run goes on from.
+"""Runs: train, generate, score, in folders that killed runs go on from.
 
-The folder holds manifest.json, checkpoints/, images/, rows.parquet, row.json and log.jsonl. All but
-the log follow from the specification: a resumed run ends with the bytes of an undisturbed one.
+A folder holds manifest.json, checkpoints/, images/, rows.parquet, row.json and log.jsonl. All but
+the log follow from the specification: a resumed run ends with the bytes of an undisturbed one, and
+so does one that many workers shared.
 """
 
 import datetime
-import json
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-from bench import registry
-from bench.api import (
-    Comparer,
-    Encoder,
-    Frozen,
-    Method,
-    Progress,
-    Workspace,
-    rows_identity,
-    silent,
-)
+from bench import store
+from bench.api import Progress, rows_identity, silent
 from bench.counterparts import find_counterparts
-from bench.drawing import has_all, train_and_draw
-from bench.errors import UserError
-from bench.gallery import Gallery, identity_of
-from bench.made import MANIFEST
-from bench.paths import cache
-from bench.plan import NO_BACKBONE, Plan, Specification, specify
-from bench.processes import processes
-from bench.questions import Questions
+from bench.drawing import has_all
+from bench.executors import Executor, Pool
+from bench.executors.local import Here
+from bench.features import FeatureStore
+from bench.gallery import Gallery
+from bench.made import MANIFEST, shown_by_method
+from bench.meter import Meter
+from bench.pieces import Job, Kind, Piece, Seen, Span, Stated, drawing_spans, subject_spans
+from bench.places import Place, place_of
+from bench.plan import Plan, Specification
 from bench.results import (
     RESULT_FILE,
     ROWS_FILE,
@@ -43,155 +33,68 @@ from bench.results import (
     write_result,
     write_rows,
 )
+from bench.run_folder import LOG, RunFolder, stage_in
 from bench.score import aggregates, score
-from bench.sitting import Counterparts, Shown, Sitting, not_shown
-from bench.store import ImageStore, exclusive, write_atomically
-from bench.trainings import Trainings
+from bench.sitting import Sitting
+from bench.stamp import stamp
+from bench.worker import Worker
 
-STAGES = ("train", "generate", "score")
-
-
-class RunFolder:
-    """The folder of one specification."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.images = ImageStore(folder / "images")
-
-    @property
-    def scored(self) -> bool:
-        return all((self.folder / name).is_file() for name in (RESULT_FILE, ROWS_FILE))
-
-    def claim(self, specification: Specification) -> None:
-        """Take an empty folder, or go on in one of the same specification.
-
-        UserError, and nothing touched, when it belongs to another one.
-        """
-        path = self.folder / MANIFEST
-        content = {"identity": specification.identity, "specification": _plain(specification)}
-        if not path.exists():
-            if self.folder.exists() and any(f.name != ".lock" for f in self.folder.iterdir()):
-                raise UserError(
-                    f"{self.folder} is not empty and holds no run; choose another --out."
-                )
-            write_atomically(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
-            return
-        found = _read_manifest(path)
-        if found.get("identity") != specification.identity:
-            raise UserError(
-                f"{self.folder} holds another run ({_difference(found, content)}); choose another "
-                "--out, or give the options of that run to continue it."
-            )
-
-    def log(self, event: Mapping[str, Any]) -> None:
-        """Append an event with its time."""
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps({"time": now, **event}) + "\n")
-
-    def seconds(self) -> dict[str, float]:
-        """How long each stage took, added up over every time that it ran to its end."""
-        totals = dict.fromkeys(STAGES, 0.0)
-        path = self.folder / "log.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        for line in lines:
-            event = _parsed(line)
-            if event.get("event") == "stage" and event.get("stage") in totals:
-                totals[event["stage"]] += float(event["seconds"])
-        return {stage: round(total, 1) for stage, total in totals.items()}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        began = time.monotonic()
-        yield
-        self.log({"event": "stage", "stage": name, "seconds": time.monotonic() - began})
+HERE = Here()
+NOTHING = Span("", 0, 0)
+LEDGER, SHARDS = f"images/{store.LEDGER}", f"images/{store.SHARDS}/"
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """A plan with everything at hand that it needs."""
+class Order:
+    """A run that somebody asks for: a plan, where it goes, and what protocols may want beside.
 
-    backbone: Any
-    method: Method
-    specification: Specification
-    counterparts: Counterparts
-    folder: RunFolder
+    ``out`` is a folder or an address of one; None for the usual folder. ``vanilla`` holds images of
+    the same cases without the subject.
+    """
+
+    plan: Plan
+    out: Path | str | None = None
+    vanilla: Path | None = None
 
 
 def execute(
-    plan: Plan, out: Path | None, progress: Progress = silent, vanilla: Path | None = None
+    plan: Plan,
+    out: Path | str | None = None,
+    progress: Progress = silent,
+    vanilla: Path | None = None,
+    executor: Executor = HERE,
 ) -> tuple[Path, RunResult]:
     """Do what is left of a plan; returns the run's folder and its result.
 
-    ``vanilla`` holds images of the same cases without the subject, for protocols that want them.
     Everything that can be missing (data, weights) is looked for before anything long begins.
     """
-    ready = _make_ready(plan, out, progress, vanilla)
-    folder, method, backbone = ready.folder, ready.method, ready.backbone
-    with exclusive(folder.folder, wait=False):
-        folder.claim(ready.specification)
-        folder.images.verify()
-        if folder.scored and has_all(folder.images, plan.cases):
-            return folder.folder, read_measured(folder.folder).result
-        workspace = Workspace(folder.folder / "checkpoints", cache(), folder.log, progress)
-        batch = backbone.spec.batch
-        trainings = _trainings(plan, ready.specification)
-        train_and_draw(plan, method, batch, folder.images, workspace, folder.stage, trainings)
-        environment = Environment.here(str(backbone.device), str(backbone.dtype).split(".")[-1])
-        mini = backbone.spec.mini or plan.protocol.mini_weights
-        shown = getattr(method, "shown", not_shown)
-        return folder.folder, _score(
-            plan,
-            ready.specification,
-            mini,
-            environment,
-            folder,
-            shown,
-            ready.counterparts,
-            progress,
-        )
+    [done] = execute_all([Order(plan, out, vanilla)], progress, executor)
+    return done
 
 
-def assist(plan: Plan, out: Path | None, vanilla: Path | None = None) -> None:
+def execute_all(
+    orders: Sequence[Order], progress: Progress = silent, executor: Executor = HERE
+) -> list[tuple[Path, RunResult]]:
+    """Do what is left of several plans; what is finished of any of them is kept whatever happens.
+
+    One worker does a run after the other, so that it loads a backbone once; several share all
+    trainings first and all the drawing then.
+    """
+    jobs = [Job(order.plan, order.vanilla) for order in orders]
+    with executor.open(jobs) as pool:
+        workshop = Workshop(jobs, orders, pool, progress)
+        together = [range(len(jobs))] if pool.workers > 1 else [[job] for job in range(len(jobs))]
+        return [done for group in together for done in workshop.carry_out(group)]
+
+
+def assist(plan: Plan, out: Path | str | None, vanilla: Path | None = None) -> None:
     """What every process of ``accelerate launch`` but the first does: its share of the training."""
-    ready = _make_ready(plan, out, silent, vanilla)
-    folder = ready.folder.folder
-    if not has_all(ready.folder.images, plan.cases):
-        ready.method.train(Workspace(folder / "checkpoints", cache(), _unheard))
-
-
-def _make_ready(plan: Plan, out: Path | None, progress: Progress, vanilla: Path | None) -> _Ready:
-    Questions(Gallery(plan.suite))(plan.cases[0])
-    counterparts = find_counterparts(
-        plan.suite, plan.protocol, plan.cases, vanilla, plan.backbone, progress
-    )
-    made = counterparts.get("vanilla", {})
-    brought = {"vanilla": identity_of(made.values())} if made else {}
-    encoders = _encoders(plan)
-    together = processes()  # before the backbone is put on an accelerator
-    backbone = _backbone(plan)
-    factory = registry.load("method", plan.method)
-    method = factory(backbone, factory.Options.model_validate(plan.options))
-    if together.count > 1 and method.scope == "subject":
-        raise UserError(
-            f"'{plan.method}' trains a subject at a time, which one process does; run it without "
-            "accelerate launch."
-        )
-    digests = {name: encoder.digest for name, encoder in encoders.items()}
-    specification = specify(plan, method, backbone.spec.digest, digests, brought)
-    folder = RunFolder(out or default_folder(plan, specification))
-    return _Ready(backbone, method, specification, counterparts, folder)
-
-
-def _trainings(plan: Plan, specification: Specification) -> Trainings:
-    """Where the trainings of subjects are shared with other runs."""
-    options = registry.load("method", plan.method).Options
-    drawing: frozenset[str] = getattr(options, "drawing", frozenset())
-    return Trainings(cache() / "trainings", specification, drawing)
-
-
-def _unheard(event: Mapping[str, Any]) -> None:
-    """The first process keeps the log."""
+    worker = Worker([Job(plan, vanilla)])
+    stated = worker.do(Piece("specify", 0, stamp()))
+    assert isinstance(stated, Stated)
+    folder = place_of(out or default_folder(plan, stated.specification)).folder
+    if not has_all(RunFolder(folder).images, plan.cases):
+        worker.assist(0, folder)
 
 
 def default_folder(plan: Plan, specification: Specification) -> Path:
@@ -200,23 +103,131 @@ def default_folder(plan: Plan, specification: Specification) -> Path:
     return Path("runs") / plan.suite.key / name
 
 
-def _score(
-    plan: Plan,
-    specification: Specification,
-    mini_weights: bool,
-    environment: Environment,
-    folder: RunFolder,
-    shown: Shown,
-    counterparts: Counterparts,
-    progress: Progress,
-) -> RunResult:
-    store = folder.images
+@dataclass(frozen=True)
+class Commission:
+    """A job whose specification and folder are known."""
+
+    number: int
+    job: Job
+    stated: Stated
+    place: Place
+    folder: RunFolder
+
+    @property
+    def plan(self) -> Plan:
+        return self.job.plan
+
+    @property
+    def drawn(self) -> bool:
+        return has_all(self.folder.images, self.plan.cases)
+
+    def piece(self, kind: Kind, span: Span = NOTHING) -> Piece:
+        cases = self.plan.cases[span.start : span.stop]
+        digests = self.folder.images.digests
+        return Piece(
+            kind,
+            self.number,
+            stamp(),
+            self.stated.specification.identity,
+            self.place.url,
+            span.name,
+            span.start,
+            span.stop,
+            {case.file: digests[case.file] for case in cases if case.file in digests},
+        )
+
+
+class Workshop:
+    """Has jobs done in pieces by a pool of workers."""
+
+    def __init__(
+        self, jobs: Sequence[Job], orders: Sequence[Order], pool: Pool, progress: Progress
+    ) -> None:
+        self._jobs, self._orders, self._pool, self._progress = jobs, orders, pool, progress
+
+    def carry_out(self, numbers: Iterable[int]) -> list[tuple[Path, RunResult]]:
+        """Train for all, draw all, look at all, and then say what each came to."""
+        with ExitStack() as held:
+            asked = [self._commission(number, held) for number in numbers]
+            open_ = [one for one in asked if not (one.folder.scored and one.drawn)]
+            undrawn = [one for one in open_ if not one.drawn]
+            self._do([one.piece("train") for one in undrawn])
+            self._do([piece for one in undrawn for piece in _drawing(one)])
+            open_ = [_gathered(one) for one in open_]
+            self._look(open_)
+            for one in open_:
+                _publish_result(one, self._progress)
+            return [(one.place.folder, read_measured(one.place.folder).result) for one in asked]
+
+    def _commission(self, number: int, held: ExitStack) -> Commission:
+        job, order = self._jobs[number], self._orders[number]
+        [stated] = self._do([Piece("specify", number, stamp())])
+        assert isinstance(stated, Stated)
+        place = place_of(order.out or default_folder(job.plan, stated.specification))
+        held.enter_context(place.exclusive())
+        place.fetch(MANIFEST, RESULT_FILE, ROWS_FILE, LOG, LEDGER, SHARDS)
+        folder = RunFolder(place.folder)
+        folder.claim(stated.specification)
+        place.publish(place.folder / MANIFEST)
+        folder.images.verify(everywhere=place.whole)
+        return Commission(number, job, stated, place, folder)
+
+    def _look(self, asked: Sequence[Commission]) -> None:
+        """Have everything seen that is to be scored; images that are damaged are set aside."""
+        pieces = [
+            one.piece("look", span) for one in asked for span in subject_spans(one.plan.cases)
+        ]
+        store = FeatureStore()
+        damaged: dict[int, list[str]] = {}
+        for piece, seen in self._outcomes(pieces):
+            assert isinstance(seen, Seen)
+            for recipe, vectors in seen.vectors.items():
+                store.put(recipe, vectors)
+            if seen.damaged:
+                damaged.setdefault(piece.job, []).extend(seen.damaged)
+        for one in asked:
+            if one.number in damaged:
+                one.folder.images.set_aside(damaged[one.number])
+
+    def _do(self, pieces: Sequence[Piece]) -> list[object]:
+        return [outcome for _, outcome in self._outcomes(pieces)]
+
+    def _outcomes(self, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, object]]:
+        meter = Meter(self._progress, self._jobs, pieces)
+        for piece, outcome in self._pool.do(pieces, meter.told):
+            meter.finished(piece)
+            yield piece, outcome
+
+
+def _drawing(one: Commission) -> list[Piece]:
+    """What is left to be drawn."""
+    stated, cases = one.stated, one.plan.cases
+    pieces = [one.piece("draw", s) for s in drawing_spans(cases, stated.scope, stated.batch)]
+    return [piece for piece in pieces if len(piece.finished) < piece.stop - piece.start]
+
+
+def _gathered(one: Commission) -> Commission:
+    """With all that workers have drawn in one ledger, in the order of the plan."""
+    one.place.fetch(SHARDS)
+    folder = RunFolder(one.place.folder)
+    folder.images.gather(case.file for case in one.plan.cases)
+    one.place.publish(folder.images.ledger)
+    return Commission(one.number, one.job, one.stated, one.place, folder)
+
+
+def _publish_result(one: Commission, progress: Progress) -> None:
+    """Rows and what they come to, from what was seen."""
+    plan, folder, specification = one.plan, one.place.folder, one.stated.specification
+    store = one.folder.images
     images = [(case, store.path(case.file), store.digests[case.file]) for case in plan.cases]
-    with folder.stage("score"):
-        gallery = Gallery(plan.suite)
-        sitting = Sitting.of_files(images, gallery, plan.protocol, shown, counterparts)
+    with stage_in(folder, "score"):
+        counterparts = find_counterparts(
+            plan.suite, plan.protocol, plan.cases, one.job.vanilla, plan.backbone, progress
+        )
+        shown = shown_by_method(plan)
+        sitting = Sitting.of_files(images, Gallery(plan.suite), plan.protocol, shown, counterparts)
         rows = score(sitting, progress)
-        write_rows(rows, folder.folder / ROWS_FILE)
+        write_rows(rows, folder / ROWS_FILE)
     result = RunResult(
         identity=specification.identity,
         method=plan.method,
@@ -228,71 +239,15 @@ def _score(
         protocol_identity=plan.protocol.identity,
         backbone=plan.backbone,
         backbone_digest=specification.backbone_digest,
-        mini_weights=mini_weights,
+        mini_weights=one.stated.mini,
         n_subjects=len(plan.subjects),
         n_prompts=len({case.prompt_index for case in plan.cases}),
         n_seeds=plan.seeds,
         limited=plan.limited,
         metrics=aggregates(rows, sitting),
         rows_identity=rows_identity(rows),
-        environment=environment,
+        environment=Environment.here(one.stated.device, one.stated.dtype),
         date=datetime.datetime.now(datetime.UTC).date(),
     )
-    write_result(result, folder.folder / RESULT_FILE)
-    return result
-
-
-def _backbone(plan: Plan) -> Any:
-    """What ``execute`` has to know of a backbone, also where there is none."""
-    if plan.backbone != NO_BACKBONE:
-        return registry.load("backbone", plan.backbone)()
-    spec = SimpleNamespace(digest=NO_BACKBONE, batch=1, mini=False)
-    return SimpleNamespace(spec=spec, device="cpu", dtype=NO_BACKBONE)
-
-
-def _encoders(plan: Plan) -> dict[str, Encoder | Comparer]:
-    names = dict.fromkeys(spec.encoder for spec in plan.protocol.metrics)
-    return {name: registry.load("encoder", name)() for name in names}
-
-
-def _plain(model: Frozen) -> dict[str, Any]:
-    plain: dict[str, Any] = model.model_dump(mode="json")
-    return plain
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is damaged; choose another --out.") from error
-    return manifest
-
-
-def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """The first things in which two manifests differ, in words."""
-    theirs, ours = found.get("specification", {}), wanted["specification"]
-    differing = []
-    for key in ours:
-        if isinstance(ours[key], dict) and isinstance(theirs.get(key), dict):
-            inner = sorted(ours[key].keys() | theirs[key].keys())
-            differing += [
-                f"{k}: {theirs[key].get(k)} there, {ours[key].get(k)} here"
-                for k in inner
-                if theirs[key].get(k) != ours[key].get(k)
-            ]
-        elif theirs.get(key) != ours[key]:
-            differing.append(f"{key}: {_short(theirs.get(key))} there, {_short(ours[key])} here")
-    return "; ".join(differing[:3]) or "another version of the manifest"
-
-
-def _short(value: Any) -> str:
-    return f"{len(value)} of them" if isinstance(value, list) else str(value)
-
-
-def _parsed(line: str) -> dict[str, Any]:
-    """An event of the log; a line torn by a kill tells nothing."""
-    try:
-        event: dict[str, Any] = json.loads(line)
-    except ValueError:
-        return {}
-    return event
+    write_result(result, folder / RESULT_FILE)
+    one.place.publish(folder / LOG, folder / ROWS_FILE, folder / RESULT_FILE)

@@ -8,7 +8,7 @@ from bench import registry
 from bench.api import Cutter, Precision, Progress, Region, Row, silent
 from bench.features import FeatureStore
 from bench.judges import ImageJudge, Judge, PairJudge, SetJudge, Side
-from bench.observe import Observed, Pair, observe, read
+from bench.observe import Known, Observed, Pair, observe, read
 from bench.protocols import Against, MetricSpec, Protocol, References
 from bench.results import Aggregate
 from bench.sitting import Sitting
@@ -35,6 +35,22 @@ def score(
     observed = Observed(store or FeatureStore())
     _look(table, sitting, observed, progress)
     return [row for judge in table for row in judge.rows(sitting, observed)]
+
+
+def look(
+    sitting: Sitting,
+    progress: Progress = silent,
+    store: FeatureStore | None = None,
+    networks: Networks | None = None,
+) -> Known:
+    """What ``score`` looks at of images, and no more: its part that can be done in pieces.
+
+    Images are looked at together that stand in one sitting, whoever looks: the bits of a network's
+    answer may depend on what it is shown beside.
+    """
+    observed = Observed(store or FeatureStore())
+    _see(judges(sitting.protocol, networks), sitting, observed, progress)
+    return observed.known
 
 
 def aggregates(rows: Sequence[Row], sitting: Sitting) -> dict[str, Aggregate]:
@@ -111,19 +127,25 @@ def _asked(name: str, references: References) -> MetricSpec:
 
 def _look(table: Sequence[Judge], sitting: Sitting, observed: Observed, progress: Progress) -> None:
     """Have everything seen, compared and read that the judges need."""
-    pairs: dict[Comparison, list[Pair]] = defaultdict(list)
+    _see(table, sitting, observed, progress)
     texts: dict[View, set[str]] = defaultdict(set)
+    for judge in table:
+        for view, wanted in judge.texts(sitting).items():
+            texts[view] |= wanted
+    for view, wanted in texts.items():
+        read(observed, view, wanted)
+
+
+def _see(table: Sequence[Judge], sitting: Sitting, observed: Observed, progress: Progress) -> None:
+    """Have every image seen and compared that the judges look at."""
+    pairs: dict[Comparison, list[Pair]] = defaultdict(list)
     for judge in table:
         for comparison, wanted in judge.pairs(sitting).items():
             pairs[comparison] += wanted
-        for view, wanted_texts in judge.texts(sitting).items():
-            texts[view] |= wanted_texts
     for side in get_args(Against):
         if views := _views(table, side):
             observe(observed, sitting.opposite(side), views, {}, progress, side.capitalize())
     observe(observed, sitting.pictures, _views(table, "images"), pairs, progress, "Scoring")
-    for view, wanted_texts in texts.items():
-        read(observed, view, wanted_texts)
 
 
 def _views(table: Sequence[Judge], side: Side) -> list[View]:

@@ -4,10 +4,11 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from secrets import token_hex
+from typing import TYPE_CHECKING, NoReturn
 
 from bench.errors import UserError
 from bench.identity import file_digest
@@ -16,13 +17,17 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 LEDGER = "images.jsonl"
+SHARDS = Path("ledger")
+"""Folder of the parts of a ledger that each piece of work writes by itself."""
+PART = ".part"
+"""How names of half-written files end."""
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file whole or not at all; readers see the old one or the new one."""
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{token_hex(4)}{PART}")
     try:
         with part.open("wb") as file:
             file.write(data)
@@ -52,12 +57,17 @@ class ImageStore:
     """PNG files in a folder, each with its SHA-256 in a ledger that is only ever appended to.
 
     An image counts as finished once its line stands in the ledger: a kill between the two loses
-    that image alone, and it is drawn again.
+    that image alone, and it is drawn again. Several may draw at once where each has a ``shard`` of
+    the ledger to itself: it knows of its own images alone, and ``gather`` makes them one.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shard: str | None = None) -> None:
         self.folder = folder
-        self.digests = self._read_ledger()
+        self.ledger = folder / (SHARDS / f"{shard}.jsonl" if shard else Path(LEDGER))
+        self._written: dict[str, int] = {}
+        self.digests: dict[str, str] = {}
+        for ledger in [self.ledger] if shard else [self.ledger, *self._shards()]:
+            self._read(ledger)
 
     def has_all(self, files: Sequence[str]) -> bool:
         return all(file in self.digests for file in files)
@@ -81,55 +91,101 @@ class ImageStore:
         with Image.open(self.path(file)) as image:
             return image.convert("RGB")
 
-    def verify(self) -> None:
-        """Compare every finished image with its digest.
+    def verify(self, everywhere: bool = True) -> None:
+        """Look for images that are missing, or altered since they were listed.
 
-        UserError names what is missing or altered; those leave the ledger, altered files are kept
-        under ``damaged/``, and everything else stays as it is, so that going on mends the store.
+        A file that is no younger than the ledger which lists it is taken for what it was.
+        ``everywhere`` is False where images may lie elsewhere alone. UserError as ``set_aside``
+        says it.
         """
-        altered = [file for file in self.digests if not self._intact(file)]
-        if not altered:
-            return
-        for file in altered:
+        ages = dict(self._ages())
+        missing = [file for file in self.digests if file not in ages] if everywhere else []
+        younger = [file for file, age in ages.items() if age >= self._written.get(file, age + 1)]
+        altered = [file for file in younger if not self.intact(file)]
+        if missing or altered:
+            self.set_aside([*missing, *altered])
+
+    def intact(self, file: str) -> bool:
+        """Whether a finished image is here with the bytes that it was listed with."""
+        path = self.path(file)
+        return path.is_file() and file_digest(path) == self.digests[file]
+
+    def set_aside(self, damaged: Sequence[str]) -> NoReturn:
+        """Have these images drawn anew by whoever goes on: UserError names them.
+
+        They leave the ledger, altered files are kept under ``damaged/``, and everything else stays
+        as it is.
+        """
+        for file in damaged:
             if self.path(file).exists():
                 aside = self.folder / "damaged" / file
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 self.path(file).replace(aside)
             del self.digests[file]
-        write_atomically(self._ledger, "".join(map(_line, self.digests.items())))
-        named = ", ".join(altered[:3]) + (", ..." if len(altered) > 3 else "")
+        self.gather(self.digests)
+        named = ", ".join(damaged[:3]) + (", ..." if len(damaged) > 3 else "")
         raise UserError(
-            f"{len(altered)} of the images in {self.folder} are damaged or missing ({named}): they "
+            f"{len(damaged)} of the images in {self.folder} are damaged or missing ({named}): they "
             f"were set aside in {self.folder / 'damaged'}; run the same command again to draw "
             "them anew."
         )
 
-    def _intact(self, file: str) -> bool:
-        path = self.path(file)
-        return path.is_file() and file_digest(path) == self.digests[file]
+    def gather(self, order: Iterable[str]) -> None:
+        """Make one ledger of all, in this order."""
+        lines = (_line((file, self.digests[file])) for file in order)
+        shards = list(self._shards())
+        write_atomically(self.ledger, "".join(lines))
+        for shard in shards:
+            shard.unlink()
+        with suppress(OSError):
+            (self.folder / SHARDS).rmdir()
 
-    @property
-    def _ledger(self) -> Path:
-        return self.folder / LEDGER
+    def _ages(self) -> Iterator[tuple[str, int]]:
+        """When each image was last written, in nanoseconds; what a kill left half-written goes."""
+        for folder in sorted({file.rpartition("/")[0] for file in self.digests}):
+            if not (self.folder / folder).is_dir():
+                continue
+            with os.scandir(self.folder / folder) as entries:
+                for entry in entries:
+                    if entry.name.endswith(PART):
+                        Path(entry).unlink(missing_ok=True)
+                        continue
+                    place = f"{folder}/{entry.name}" if folder else entry.name
+                    yield place, entry.stat().st_mtime_ns
 
     def _append(self, file: str, digest: str) -> None:
-        line = _line((file, digest))
-        with self._ledger.open("a", encoding="utf-8") as ledger:
-            ledger.write(line)
+        self.ledger.parent.mkdir(parents=True, exist_ok=True)
+        with self.ledger.open("a", encoding="utf-8") as ledger:
+            ledger.write(_line((file, digest)))
             ledger.flush()
             os.fsync(ledger.fileno())
         self.digests[file] = digest
 
-    def _read_ledger(self) -> dict[str, str]:
+    def _shards(self) -> Iterator[Path]:
+        return iter(sorted((self.folder / SHARDS).glob("*.jsonl")))
+
+    def _read(self, ledger: Path) -> None:
         """A torn last line, left by a kill, is cut off; its image is drawn again."""
-        if not self._ledger.exists():
-            return {}
-        text = self._ledger.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:
-            write_atomically(self._ledger, whole)
-        entries = (json.loads(line) for line in whole.splitlines())
-        return {entry["file"]: entry["sha256"] for entry in entries}
+        if not ledger.exists():
+            return
+        written, content = ledger.stat().st_mtime_ns, ledger.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole != content:
+            write_atomically(ledger, whole)
+        for file, digest in filter(None, map(_entry, whole.splitlines())):
+            self.digests[file] = digest
+            self._written[file] = written
+
+
+def _entry(line: bytes) -> tuple[str, str] | None:
+    """An image and its digest; None for a damaged line, and for one that names no place inside."""
+    try:
+        told = json.loads(line)
+        file, digest = PurePosixPath(told["file"]), str(told["sha256"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    inside = not file.is_absolute() and ".." not in file.parts
+    return (str(told["file"]), digest) if inside else None
 
 
 def _line(entry: tuple[str, str]) -> str:

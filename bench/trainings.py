@@ -7,6 +7,8 @@ A kept training is linked into a run's own folder, which stays whole by itself.
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -14,7 +16,7 @@ from tempfile import mkdtemp
 from bench.api import Case
 from bench.identity import file_digest, identity
 from bench.plan import Specification
-from bench.store import write_atomically
+from bench.store import PART, exclusive, write_atomically
 
 UNFINISHED = frozenset({"state.pt"})
 """Checkpoints to go on from, which nobody needs of a training that is finished."""
@@ -28,6 +30,14 @@ class Trainings:
     folder: Path
     specification: Specification
     drawing: frozenset[str] = frozenset()
+
+    @contextmanager
+    def shared(self, case: Case, folder: Path) -> Iterator[None]:
+        """While a case's subject is trained in ``folder``, or once somebody else has trained it."""
+        with exclusive(self._place(case).with_suffix(".work"), wait=True):
+            self.borrow(case, folder)
+            yield
+            self.keep(case, folder)
 
     def borrow(self, case: Case, into: Path) -> None:
         """Link the finished training of a case's subject, if there is one, to a new folder.
@@ -69,7 +79,7 @@ def _digests(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): file_digest(path)
         for path in paths
-        if path.name not in UNFINISHED
+        if path.name not in UNFINISHED and not path.name.endswith(PART)
     }
 
 

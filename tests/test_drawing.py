@@ -9,8 +9,9 @@ import pytest
 from PIL.Image import Image, new
 
 from bench.api import Case, Material, Question, Scope, Workspace
-from bench.drawing import train_and_draw
+from bench.drawing import Easel, has_all
 from bench.identity import seed_of
+from bench.pieces import drawing_spans
 from bench.plan import Plan, Request, make_plan
 from bench.store import ImageStore
 
@@ -81,7 +82,11 @@ class Run:
             self.log.append,
             lambda *told: self.told.append(told),
         )
-        train_and_draw(plan, method, BATCH, store, workspace, self.stage)
+        easel = Easel(plan, method, BATCH, workspace, self.stage)
+        for span in drawing_spans(plan.cases, method.scope, BATCH):
+            cases = plan.cases[span.start : span.stop]
+            if not has_all(store, cases):
+                easel.draw(span, store)
         return method
 
     def pixels(self, subject: str = "*") -> dict[str, bytes]:
@@ -183,4 +188,4 @@ def test_what_is_logged_and_shown_names_the_subject(run: Callable[[str], Run]) -
     titles = [title for title, _, _ in made.told]
     assert f"train painter {first} 1/2" in titles and f"train painter {second} 2/2" in titles
     drawn = [(done, total) for title, done, total in made.told if title == "generate"]
-    assert drawn == [(4, 12), (6, 12), (10, 12), (12, 12)]
+    assert drawn == [(4, 6), (6, 6), (4, 6), (6, 6)]

@@ -119,7 +119,7 @@ def test_bench_run_on_two_processes_trains_together_and_answers_once(root: Path)
 def test_a_training_per_subject_is_one_processes_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.run.processes", lambda: Processes(1, 2))
+    monkeypatch.setattr("bench.worker.processes", lambda: Processes(1, 2))
     plan = make_plan(Request(method="rpo", suite="mini"))
     for go in (execute, assist):
         with pytest.raises(UserError, match="run it without accelerate launch"):

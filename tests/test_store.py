@@ -132,6 +132,7 @@ def test_half_written_images_are_overwritten(store: ImageStore) -> None:
     store.path(FILES[1]).with_name(".00-1.png.part").write_bytes(b"\x89PNG")
     resumed = ImageStore(store.folder)
     resumed.put_all({file: picture(level) for level, file in enumerate(FILES)})
+    resumed.verify()
     assert snapshot(store.folder) == undisturbed
 
 

@@ -6,6 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.commands.output import Json, print_json, say
+from bench.commands.workers import (
+    Address,
+    ExecutorOption,
+    Kind,
+    Patience,
+    PerWorker,
+    Workers,
+    executor_of,
+    interruptible,
+)
 
 if TYPE_CHECKING:
     from bench.plan import Plan
@@ -36,7 +46,11 @@ def run(
         int | None, typer.Option(help="Images per prompt; default: the protocol's.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; an unfinished one is continued.")
+        str | None,
+        typer.Option(
+            help="Folder of the run, or an address such as s3://bucket/run; an unfinished one is "
+            "continued."
+        ),
     ] = None,
     vanilla: Annotated[
         Path | None,
@@ -44,6 +58,11 @@ def run(
             metavar="DIR", help="Images without the subject, for protocols that want them."
         ),
     ] = None,
+    executor: ExecutorOption = Kind.local,
+    address: Address = None,
+    workers: Workers = None,
+    gpus_per_worker: PerWorker = None,
+    patience: Patience = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -72,13 +91,15 @@ def run(
         _show_plan(plan, as_json)
         return
     from bench.processes import processes
-    from bench.run import RunFolder, assist, execute
+    from bench.run import assist, execute
+    from bench.run_folder import RunFolder
 
     if not processes().first:
         assist(plan, out, vanilla)
         return
-    with progress_bars() as progress:
-        folder, result = execute(plan, out, progress, vanilla)
+    crew = executor_of(executor, address, workers, gpus_per_worker, patience)
+    with interruptible(), progress_bars() as progress:
+        folder, result = execute(plan, out, progress, vanilla, crew)
     seconds = RunFolder(folder).seconds()
     if as_json:
         print_json(_summary(folder, result, seconds))
