@@ -3,6 +3,7 @@
 A drawing is data first, so that a file can say what it was drawn from.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -42,8 +43,18 @@ class Line(Frozen):
     """Rows of a table that one setting tells apart."""
 
     label: str
+    """What they share, and after ``, by`` the setting."""
     rows: tuple[str, ...] = Field(min_length=2)
-    """Labels, from one end of the setting to the other; a point is named by what follows ``=``."""
+    """Labels, from one end of the setting to the other; a point is named by the last word."""
+
+    @property
+    def name(self) -> str:
+        return self.label.partition(", by ")[0]
+
+    @property
+    def setting(self) -> str:
+        """Empty where the label says none."""
+        return self.label.partition(", by ")[2]
 
 
 class Curve(Frozen):
@@ -121,7 +132,7 @@ def _printed(table: "PublishedTable", curve: Curve) -> Iterator[tuple[str, Point
         values = dict(zip(table.metrics, row.values, strict=bool(row.values)))
         x, y = values.get(curve.x), values.get(curve.y)
         if isinstance(x, float) and isinstance(y, float):
-            yield row.label, Point(label=_point(row.label), x=x, y=y)
+            yield row.label, Point(label=last_word(row.label), x=x, y=y)
 
 
 def _measured(shown: Shown, curve: Curve) -> Iterator[tuple[str, Point]]:
@@ -129,11 +140,12 @@ def _measured(shown: Shown, curve: Curve) -> Iterator[tuple[str, Point]]:
         if curve.x in metrics and curve.y in metrics:
             x, y = metrics[curve.x], metrics[curve.y]
             ends = {"x_ci95": x.ci95, "y_ci95": y.ci95}
-            yield label, Point(label=_point(label), x=x.mean, y=y.mean, **ends)
+            yield label, Point(label=last_word(label), x=x.mean, y=y.mean, **ends)
 
 
-def _point(label: str) -> str:
-    return label.rpartition("=")[2]
+def last_word(label: str) -> str:
+    """What names a point of a sweep: ``2.0`` of ``CFG, λ=2.0``, ``8`` of ``CFG, rank 8``."""
+    return re.split("[= ]", label)[-1]
 
 
 def _panel(title: str, curve: Curve, points: Mapping[str, Point]) -> Panel:

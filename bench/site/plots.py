@@ -17,7 +17,7 @@ TOP, LEFT, RIGHT, BOTTOM = 14.0, 56.0, 320.0, 40.0
 """The axes' edges, and the room under them; what a phone shows ends with them and a number."""
 LEAST, GAP = 260.0, 15.0
 """Least height of the axes, and from one name to the next."""
-LETTER = 6.6
+LETTER = 5.9
 """Width of a bold letter."""
 
 
@@ -39,7 +39,7 @@ class Scale:
         """Three to seven round numbers with their places."""
         raw = (self.high - self.low) / 4
         power = 10 ** floor(log10(raw))
-        step = next(power * n for n in (1, 2, 5, 10) if power * n >= raw * 0.8)
+        step = next(power * n for n in (1, 2, 5, 10) if power * n >= raw * 0.7)
         digits = max(0, -floor(log10(step)))
         numbers = range(ceil(self.low / step), floor(self.high / step) + 1)
         return [(self(n * step), f"{n * step:.{digits}f}") for n in numbers]
@@ -106,7 +106,7 @@ def bar(told: Aggregate, scale: Scale) -> Bar:
 
 def cell_scale(numbers: Iterable[Aggregate]) -> Scale:
     """One scale for all cells of a column."""
-    return _scale([end for told in numbers for end in _ends(told)], 4, CELL - 4)
+    return scale_of([end for told in numbers for end in _ends(told)], 4, CELL - 4)
 
 
 def tradeoffs(section: Section) -> list[Tradeoff]:
@@ -138,8 +138,8 @@ def _tradeoff(
     rows = [(run.metrics[x_name], run.metrics[y_name]) for run in methods]
     levels = [anchor.metrics[y_name].mean for anchor in anchors]
     bottom = TOP + max(LEAST, GAP * (len(methods) + len(anchors)))
-    x = _scale([end for told, _ in rows for end in _ends(told)], LEFT, RIGHT)
-    y = _scale([end for _, told in rows for end in _ends(told)] + levels, bottom, TOP)
+    x = scale_of([end for told, _ in rows for end in _ends(told)], LEFT, RIGHT)
+    y = scale_of([end for _, told in rows for end in _ends(told)] + levels, bottom, TOP)
     wanted = [y(told.mean) for _, told in rows] + [y(level) for level in levels]
     names = spread(wanted, GAP, TOP, bottom)
     marks = [
@@ -215,7 +215,7 @@ def _ends(told: Aggregate) -> tuple[float, float]:
     return told.ci95 or (told.mean, told.mean)
 
 
-def _scale(values: Sequence[float], start: float, stop: float) -> Scale:
+def scale_of(values: Sequence[float], start: float, stop: float) -> Scale:
     """A scale that holds all values with a margin; never an empty one."""
     low, high = min(values), max(values)
     margin = 0.04 * (high - low) or 0.5

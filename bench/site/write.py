@@ -1,18 +1,22 @@
 """Pages of the site, written whole: the same bytes for the same boards."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from bench.board import boards_of
 from bench.board_tables import EXPLAINED
 from bench.outcomes import EXPLAINED as REPRODUCED
-from bench.papers import PAPERS, Paper, read_paper
+from bench.outcomes import Outcome
+from bench.papers import PAPERS, Paper, PublishedTable, read_paper
 from bench.revisions import history
 from bench.site.pages import Board, board_of
+from bench.site.sweeps import sides
 from bench.store import write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -49,9 +53,18 @@ def _pages(boards: list[Board], papers: list[Paper]) -> Iterator[tuple[str, str]
         )
         for one in board.reproduced:
             told = {"shown": one, "board": board, "explained": _words(REPRODUCED)}
-            yield one.page, _rendered("outcome.html", **told, **common)
+            drawn = sides(one.outcome.table, [one.outcome])
+            yield one.page, _rendered("outcome.html", sweeps=drawn, **told, **common)
     for paper in papers:
-        yield f"paper-{paper.name}.html", _rendered("paper.html", paper=paper, **common)
+        sweeps = {table.id: sides(table, _outcomes(table, boards)) for table in paper.tables}
+        told = {"paper": paper, "sweeps": sweeps}
+        yield f"paper-{paper.name}.html", _rendered("paper.html", **told, **common)
+
+
+def _outcomes(table: PublishedTable, boards: list[Board]) -> list[Outcome]:
+    """What reproducing a table came to on every board."""
+    shown = [one.outcome for board in boards for one in board.reproduced]
+    return [outcome for outcome in shown if outcome.table.key == table.key]
 
 
 def _rendered(template: str, **shown: Any) -> str:
@@ -63,7 +76,13 @@ def _rendered(template: str, **shown: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["folding"] = _folding
     return environment.get_template(template).render(shown)
+
+
+def _folding(name: str) -> Markup:
+    """A name that a narrow page may break after its marks."""
+    return Markup(re.sub("([,:])", r"\1<wbr>", str(escape(name))))
 
 
 def _words(explained: str) -> str:

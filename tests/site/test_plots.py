@@ -26,7 +26,7 @@ def test_ticks_are_few_distinct_and_inside(low: float, width: float) -> None:
 
 
 def test_ticks_are_round() -> None:
-    assert [text for _, text in Scale(0.76, 0.815, 0, 100).ticks] == ["0.76", "0.78", "0.80"]
+    assert [text for _, text in Scale(0.76, 0.83, 0, 100).ticks] == ["0.76", "0.78", "0.80", "0.82"]
     assert [text for _, text in Scale(0, 1, 100, 0).ticks] == [
         "0.0",
         "0.2",

@@ -135,6 +135,16 @@ def test_reproduced_tables_show_both_sides_and_the_verdicts(shipped: Path) -> No
     assert "contradicted" in page and "Mini weights" in page
 
 
+def test_a_measured_curve_beside_a_published_one_has_axes_of_its_own(shipped: Path) -> None:
+    read = Read(shipped / "paper-pg.html")
+    drawn = [told["aria-label"] for tag, told in read.tags if tag == "svg" and "role" in told]
+    assert "DINO ↑ by ω, published: pg/table-9" in drawn
+    assert "DINO ↑ by ω, measured: mini@1, mini weights" in drawn
+    assert "but for the curves that say so" in read.text
+    unmeasured = Read(shipped / "paper-sfo.html")
+    assert "by β" in unmeasured.text and "but for the curves" not in unmeasured.text
+
+
 def test_a_drawn_outcome_brings_its_curve(boards: Path, make_run: MakeRun, tmp_path: Path) -> None:
     table = load_table("sfo/table-4")
     curve = Curve(x="clip_t", y="dino", lines=(Line(label="by pairs", rows=("SFT-base", "CDNS")),))
@@ -219,6 +229,23 @@ class TestInABrowser:
     def test_a_rows_link_opens_its_particulars(self, page: "Page") -> None:
         page.get_by_role("link", name="high r1").click()
         assert page.locator("details[open] summary").inner_text().startswith("high r1 on mini")
+
+    def test_links_of_rows_are_wide_enough_for_a_thumb(self, page: "Page") -> None:
+        boxes = [link.bounding_box() for link in page.locator("tbody th a, nav a").all()]
+        assert len(boxes) > 5
+        assert all(box and box["height"] >= 24 for box in boxes)
+
+    @pytest.mark.parametrize(("width", "numbered"), [(390, True), (1280, False)])
+    def test_a_phone_numbers_points_and_names_them_below(
+        self, browser: "Browser", shipped: Path, width: int, numbered: bool
+    ) -> None:
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        page.goto(f"file://{shipped}/board-mini-1.html")
+        assert page.locator(".names").first.is_visible() is numbered
+        assert page.locator(".tradeoff .number").first.is_visible() is numbered
+        assert page.locator(".tradeoff .name").first.is_visible() is not numbered
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        page.close()
 
     def test_a_phone_scrolls_tables_and_not_the_page(self, page: "Page") -> None:
         assert page.evaluate("document.documentElement.scrollWidth") == 390
