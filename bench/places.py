@@ -1,0 +1,204 @@
+"""Where a run lies: a folder of this machine, or a folder of an object store that has one here.
+
+Work is always done in ``folder``. On a store it is the copy of one address: ``fetch`` makes parts
+of it what the store holds, ``publish`` gives files to the store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Protocol, TypeVar
+from uuid import uuid4
+
+from bench.addresses import STREAMS
+from bench.identity import identity
+from bench.leases import Lease
+from bench.made import MANIFEST
+from bench.objects import Objects, Stat
+from bench.paths import cache
+from bench.store import exclusive, write_atomically
+
+LOCAL = re.compile("(file|local)://")
+FLATTENED = re.compile("([a-z][a-z0-9+.-]+):/(?=[^/])")
+"""What a path makes of the beginning of an address."""
+
+Item = TypeVar("Item")
+
+
+class Place(Protocol):
+    """Where a run lies."""
+
+    @property
+    def url(self) -> str:
+        """As the user gave it, without credentials."""
+
+    @property
+    def folder(self) -> Path:
+        """Where on this machine the work is done."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that there is of the run lies in ``folder``."""
+
+    def fetch(self, *names: str) -> None:
+        """Make files of ``folder`` those of the store: one file, or all below ``"name/"``.
+
+        What is here already stays; what the store does not have is no error.
+        """
+
+    def publish(self, *paths: Path) -> None:
+        """Give files of ``folder`` to the store, each whole or not at all, in this order.
+
+        Neighbours with one suffix go together; what follows goes only when all of them are there.
+        """
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """No two processes drive one place. UserError when another one does."""
+
+
+def place_of(out: str | Path) -> Place:
+    """The place of an address or a path. UserError for addresses that nothing here can use."""
+    text = FLATTENED.sub(r"\1://", str(out), count=1) if isinstance(out, Path) else out
+    if "://" in text and not LOCAL.match(text):
+        return Bucket(text)
+    return Disk(Path(LOCAL.sub("", text)))
+
+
+class Disk:
+    """A folder of this machine, or of a disk that machines share."""
+
+    whole = True
+
+    def __init__(self, folder: Path) -> None:
+        self.url = str(folder)
+        self.folder = folder
+
+    def fetch(self, *names: str) -> None:
+        """Everything is here."""
+
+    def publish(self, *paths: Path) -> None:
+        """Everything is here."""
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        return exclusive(self.folder, wait=False)
+
+
+class Bucket:
+    """A folder of an object store; others may read it, and give files to it, at the same time."""
+
+    whole = False
+
+    def __init__(self, url: str) -> None:
+        self._given = url
+        self._objects = Objects(url)
+        self.url = self._objects.url
+        self.folder = cache() / "places" / self._objects.identity[:16]
+        self._aside = self.folder.with_name(f"{self.folder.name}.aside")
+        self._lease: Lease | None = None
+        self._began = 0.0
+
+    def __reduce__(self) -> tuple[type[Bucket], tuple[str]]:
+        """Other processes connect anew, and hold no lease."""
+        return Bucket, (self._given,)
+
+    def fetch(self, *names: str) -> None:
+        wanted: dict[str, Stat | None] = {}
+        for name in names:
+            if not name.endswith("/"):
+                wanted.setdefault(name, None)
+                continue
+            listed = self._objects.list(name)
+            wanted |= listed
+            self._drop(path for path in self._below(name) if self._name(path) not in listed)
+        _each(lambda item: self._bring(*item), wanted.items())
+
+    def publish(self, *paths: Path) -> None:
+        if self._lease:
+            self._lease.demand()
+        note = self._aside / f"{uuid4().hex}.json"
+        names = [self._name(path) for path in paths]
+        write_atomically(note, json.dumps(names))
+        self._put(names)
+        note.unlink()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        with Lease(self._objects).held() as lease:
+            self._began = self._now()
+            self._publish_rest()
+            self._lease = lease
+            try:
+                yield
+            finally:
+                self._lease, self._began = None, 0.0
+
+    def _put(self, names: Iterable[str]) -> None:
+        for _, alike in groupby(names, key=lambda name: Path(name).suffix):
+            _each(lambda name: self._objects.put(self.folder / name, name), alike)
+
+    def _publish_rest(self) -> None:
+        """What an earlier driver made and could not publish, unless another run is there now."""
+        notes = sorted(self._aside.glob("*.json"), key=lambda note: note.stat().st_mtime_ns)
+        own = self.folder / MANIFEST
+        if notes and own.is_file() and self._objects.read(MANIFEST) == own.read_bytes():
+            for note in notes:
+                names = json.loads(note.read_text(encoding="utf-8"))
+                self._put(name for name in names if (self.folder / name).is_file())
+        for note in notes:
+            note.unlink()
+
+    def _bring(self, name: str, stat: Stat | None) -> None:
+        path = self.folder / name
+        if path.is_file():
+            stat = stat or self._objects.stat(name)
+            if stat is None:
+                return self._drop([path])
+            if stat.is_of(path):
+                return None
+        self._aside.mkdir(parents=True, exist_ok=True)
+        part = self._aside / f"{identity(name)[:16]}.{os.getpid()}.part"
+        try:
+            if self._objects.get(name, part, stat.size if stat else 0):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _drop(self, paths: Iterable[Path]) -> None:
+        """Remove what was left here by an earlier driver and is not on the store.
+
+        What came here after this driver began is of its own work, and on its way to the store.
+        """
+        for path in paths:
+            if path.stat().st_ctime < self._began:
+                path.unlink()
+
+    def _below(self, name: str) -> Iterator[Path]:
+        return (path for path in (self.folder / name).rglob("*") if path.is_file())
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def _now(self) -> float:
+        """The time by the clock that dates the files of this folder."""
+        write_atomically(self._aside / "began", "")
+        return (self._aside / "began").stat().st_ctime
+
+
+def _each(work: Callable[[Item], None], items: Iterable[Item]) -> None:
+    """Do work for all items, some at a time; after a first failure nothing new is begun."""
+    with ThreadPoolExecutor(STREAMS) as pool:
+        waiting = [pool.submit(work, item) for item in items]
+        try:
+            for done in as_completed(waiting):
+                done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
