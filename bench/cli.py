@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from bench.commands import (
+    bench,
     board,
     check,
     compare,
@@ -47,6 +48,7 @@ app.command()(correlate.correlate)
 app.command()(report.report)
 app.command("list")(look.list_things)
 app.command()(look.doctor)
+app.command()(bench.bench)
 app.add_typer(show.app, name="show")
 app.add_typer(board.app, name="board")
 app.add_typer(protocol.app, name="protocol")

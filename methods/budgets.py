@@ -72,6 +72,7 @@ def subject_budget(options: Any, extent: Extent) -> Budget:
         backwards=options.iterations * together,
         on_demand=True,
         ranks=_ranks(options),
+        whole=_whole(options),
         together=together,
         alone=True,
     )
@@ -92,6 +93,7 @@ def rpo_budget(options: Any, extent: Extent) -> Budget:
         images=drawn * len(scenes(options.prompts, mini=False)),
         on_demand=True,
         ranks=_ranks(options),
+        whole=_whole(options),
         together=2 * options.batch,
         alone=True,
     )
@@ -139,5 +141,9 @@ def image_budget(options: Any, times: int) -> Budget:
 
 def _ranks(options: Any) -> tuple[int, ...]:
     """A LoRA's, where one is trained."""
-    lora = hasattr(options, "rank") and getattr(options, "train", "lora") == "lora"
-    return (options.rank,) if lora else ()
+    return (options.rank,) if hasattr(options, "rank") and not _whole(options) else ()
+
+
+def _whole(options: Any) -> int:
+    """1 where the network's own weights are trained."""
+    return int(getattr(options, "train", "lora") == "full")
