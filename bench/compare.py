@@ -1,6 +1,6 @@
 """Runs on the same questions: which lies higher, and is it more than chance."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from bench.api import WHOLE_SET
@@ -10,6 +10,9 @@ from bench.paths import leaderboards_folder
 from bench.prompts import Prompts, prompts_of
 from bench.results import MEASURED, Measured, read_measured
 from bench.stats import Paired, paired, paired_sets
+
+Halves = Callable[[Measured, Measured, str], Sequence[float]]
+"""A - B of a metric about sets for ``bench.stats.halves`` of the subjects; empty where unknown."""
 
 
 def compare(
@@ -25,18 +28,22 @@ def compare(
 
 
 def compare_all(
-    runs: Sequence[Path], metric: str | None = None, tie: float = TIE
+    runs: Sequence[Path],
+    metric: str | None = None,
+    tie: float = TIE,
+    halves: Halves | None = None,
 ) -> list[dict[str, Contrast]]:
     """The first run against each of the others, as ``compare`` does.
 
-    A metric's p values are adjusted for all comparisons that are made of it here.
+    A metric's p values are adjusted for all comparisons that are made of it here. Metrics about
+    sets have a second interval from ``halves``.
     """
     first, *others = [read_measured(_folder(run)) for run in runs]
     prompts = prompts_of(first.result)
     found: list[dict[str, Contrast]] = []
     for other in others:
         shared = _shared(first, other, metric)
-        found.append({name: _contrast(first, other, name, prompts, tie) for name in shared})
+        found.append({name: _contrast(first, other, name, prompts, tie, halves) for name in shared})
     for name in first.result.metrics:
         family = [told for told in found if name in told]
         for told, one in zip(family, adjusted([told[name] for told in family]), strict=True):
@@ -60,11 +67,15 @@ def _shared(a: Measured, b: Measured, metric: str | None) -> list[str]:
     return [metric] if metric else shared
 
 
-def _contrast(a: Measured, b: Measured, metric: str, prompts: Prompts, tie: float) -> Contrast:
+def _contrast(
+    a: Measured, b: Measured, metric: str, prompts: Prompts, tie: float, halves: Halves | None
+) -> Contrast:
     require_comparable(a, b, metric)
     told = a.result.metrics[metric]
     if told.kind == "set":
-        return contrast_sets(_of_set(a, metric), _of_set(b, metric), told.n, told.higher_is_better)
+        of_halves = halves(a, b, metric) if halves else ()
+        sides = _of_set(a, metric), _of_set(b, metric)
+        return contrast_sets(*sides, told.n, told.higher_is_better, of_halves)
     return contrast(a.values(metric), b.values(metric), prompts, told.higher_is_better, tie)
 
 

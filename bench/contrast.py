@@ -14,6 +14,7 @@ from bench.stats import (
     aggregate,
     by_subject,
     detectable,
+    halved,
     holm,
     jackknife_error,
     paired,
@@ -59,6 +60,8 @@ class Contrast(Paired):
     """Which run is better by the whole of ``ci95``."""
     ci95_two_way: Interval | None
     """Subjects and prompts both drawn; None where prompts are their subjects' own."""
+    ci95_halves: Interval | None = None
+    """For a metric about sets: from halves of the subjects, where they were asked for."""
     p_holm: float = Field(ge=0, le=1)
     """``p`` among the comparisons with A that were made at once."""
     wilcoxon: float | None = Field(ge=0, le=1)
@@ -117,11 +120,13 @@ def contrast_sets(
     b: tuple[float, Mapping[str, float]],
     n: int,
     higher_is_better: bool,
+    of_halves: Sequence[float] = (),
 ) -> Contrast:
     """A - B of a metric about sets, each with that number without every subject.
 
-    ``n``: images of one side. What needs a number per case is left out, and so is a bootstrap: a
-    subject that is drawn twice would bring copies of its images, which FID takes for less variety.
+    ``n``: images of one side; ``of_halves``: A - B for ``bench.stats.halves``. What needs a number
+    per case is left out, and so is a bootstrap: a subject that is drawn twice would bring copies of
+    its images, which FID takes for less variety.
     ValueError when the two do not have the same subjects.
     """
     told = paired_sets(a, b, n)
@@ -132,6 +137,7 @@ def contrast_sets(
         higher_is_better=higher_is_better,
         ahead=_ahead(told.ci95, 1.0 if higher_is_better else -1.0),
         ci95_two_way=None,
+        ci95_halves=halved(told.difference, of_halves, told.n_subjects) if of_halves else None,
         p_holm=told.p,
         wilcoxon=None,
         wilcoxon_holm=None,

@@ -4,7 +4,8 @@ Everything here is deterministic: a fixed generator, and sums that no order of r
 """
 
 from collections.abc import Mapping, Sequence
-from math import fsum, inf, isfinite
+from itertools import combinations
+from math import comb, fsum, inf, isfinite, sqrt
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ SEED = 0
 RESAMPLES = 10_000
 FLIPS = 2**14
 """Sign patterns tried by the permutation test; up to 14 subjects this is all of them."""
+HALVES = 100
+"""Halves of the subjects that are drawn; up to 8 subjects these are all of them."""
 LEVEL, POWER = 0.05, 0.8
 """Of the smallest difference that a design can detect."""
 
@@ -189,6 +192,37 @@ def jackknife_error(without: Sequence[float]) -> float | None:
     """Standard error of a number about a set; None for fewer than two subjects."""
     count = len(without)
     return float(np.sqrt((count - 1) * np.var(without))) if count > 1 else None
+
+
+def halves(subjects: int) -> list[list[int]]:
+    """Half of so many subjects (less one half where that is no number), again and again.
+
+    All that there are where these are at most ``HALVES``, else so many by lot, always the same.
+    """
+    size = subjects // 2
+    if not size:
+        return []
+    if comb(subjects, size) <= HALVES:
+        return [list(half) for half in combinations(range(subjects), size)]
+    rng = np.random.default_rng(SEED)
+    return [sorted(rng.permutation(subjects)[:size].tolist()) for _ in range(HALVES)]
+
+
+def halved(whole: float, of_halves: Sequence[float], subjects: int) -> tuple[float, float] | None:
+    """95 % interval of a number about a set, from that number for ``halves`` of the subjects.
+
+    Delete-half jackknife with Student's t: half of the subjects vary about all of them as those do
+    about everybody (Shao and Wu 1989). None for fewer than two subjects. ValueError when a value is
+    not finite.
+    """
+    if not all(isfinite(value) for value in (whole, *of_halves)):
+        raise ValueError("a value is not finite")
+    if subjects < 2:
+        return None
+    size = subjects // 2
+    error = float(np.std(of_halves)) * sqrt(size / (subjects - size))
+    reach = float(stats.t.ppf(0.975, subjects - 1)) * error
+    return whole - reach, whole + reach
 
 
 def paired_sets(

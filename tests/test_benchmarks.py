@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.benchmarks import coverage, dreambooth, flux, guidance, subjects, training
+from tests.benchmarks import coverage, dreambooth, flux, guidance, sets, subjects, training
 
 
 def printed(
@@ -87,3 +87,26 @@ def test_a_world_without_differences_between_prompts_has_one_truth() -> None:
     assert found.these_prompts == 0
     assert widths["subjects"] == pytest.approx(np.sqrt(6) * widths["images"], rel=0.1)
     assert widths["both"] == pytest.approx(widths["subjects"], rel=0.1)
+
+
+def test_coverage_of_differences_of_sets_is_told_for_both_truths_and_every_way_of_drawing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = printed(sets, capsys, monkeypatch, "--tiny")
+    found = re.findall(r"^    (\S.*?) +so many ([\d.]+) ± [\d.]+, all ([\d.]+)", told, re.M)
+    assert len(found) == 2 * len(sets.METRICS) * 5
+    assert {way for way, *_ in found} == {
+        "jackknife",
+        "bootstrap, percentile",
+        "bootstrap, t",
+        "halves, percentile",
+        "halves, t",
+    }
+    assert all(0 <= float(part) <= 100 for _, *shares in found for part in shares)
+
+
+def test_methods_that_are_alike_differ_in_truth_by_nothing() -> None:
+    world = sets.World("alike", sets.GOOD, sets.GOOD, subjects=5, width=3)
+    here, everywhere = sets.truths(world, sets.METRICS[0], asked=300, many=4000)
+    unequal = sets.truths(sets.World("not", sets.GOOD, sets.POOR, 5, 3), sets.METRICS[0], 300, 4000)
+    assert abs(here) < 0.2 * abs(unequal[0]) and abs(everywhere) < 0.1 * abs(unequal[1])

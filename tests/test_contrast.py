@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.contrast import Contrast, adjusted, contrast, contrast_sets
 from bench.prompts import Prompts
-from bench.stats import Floats, Key, paired, paired_sets
+from bench.stats import Floats, Key, halved, paired, paired_sets
 
 PROMPTS = Prompts(
     {(f"s{s}", p): f"a {{}} {place}" for s in range(8) for p, place in enumerate(("here", "there"))}
@@ -135,6 +135,14 @@ class TestSets:
         expected = paired_sets(self.WHOLE_A, self.WHOLE_B, 40)
         assert (told.difference, told.ci95, told.p) == (-2.0, expected.ci95, expected.p)
         assert told.ahead == "A"
+
+    def test_halves_of_the_subjects_give_a_second_interval_about_the_same_difference(self) -> None:
+        sides = self.WHOLE_A, self.WHOLE_B
+        plain = contrast_sets(*sides, 40, higher_is_better=False)
+        told = contrast_sets(*sides, 40, False, of_halves=[-2.3, -1.7, -2.1, -2.2, -1.9, -1.8])
+        assert plain.ci95_halves is None
+        assert told.ci95_halves == halved(-2.0, [-2.3, -1.7, -2.1, -2.2, -1.9, -1.8], 4)
+        assert (told.ci95, told.p, told.ahead) == (plain.ci95, plain.p, plain.ahead)
 
     def test_what_needs_a_number_per_case_is_left_out(self) -> None:
         told = contrast_sets(self.WHOLE_A, self.WHOLE_B, 40, higher_is_better=False)

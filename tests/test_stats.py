@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 
 from bench.stats import (
+    HALVES,
     Floats,
     Key,
     aggregate,
     detectable,
+    halved,
+    halves,
     holm,
     jackknife,
     jackknife_error,
@@ -336,6 +339,42 @@ class TestJackknife:
     def test_what_is_not_finite_is_refused(self) -> None:
         with pytest.raises(ValueError, match="not finite"):
             jackknife(1.0, [0.5, float("nan")])
+
+
+class TestHalves:
+    def test_are_all_there_are_where_these_are_few(self) -> None:
+        assert halves(4) == [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]
+        assert halves(3) == [[0], [1], [2]]
+        assert halves(1) == []
+
+    def test_are_else_drawn_without_repeating_a_subject_and_always_the_same(self) -> None:
+        drawn = halves(31)
+        assert len(drawn) == HALVES and drawn == halves(31)
+        assert all(half == sorted(set(half)) and len(half) == 15 for half in drawn)
+        assert {subject for half in drawn for subject in half} == set(range(31))
+
+    @few
+    @given(values=st.lists(numbers, min_size=2, max_size=8))
+    def test_all_of_them_give_students_interval_of_a_mean(self, values: list[float]) -> None:
+        whole = float(np.mean(values))
+        of_halves = [float(np.mean([values[i] for i in half])) for half in halves(len(values))]
+        low, high = halved(whole, of_halves, len(values)) or (0.0, 0.0)
+        reach = reference.sem(values) * reference.t.ppf(0.975, len(values) - 1)
+        assert (low, high) == pytest.approx((whole - reach, whole + reach), rel=1e-6, abs=1e-6)
+
+    def test_a_hundred_of_them_come_near_it(self) -> None:
+        values = np.random.default_rng(3).normal(size=48)
+        of_halves = [float(values[half].mean()) for half in halves(48)]
+        low, high = halved(float(values.mean()), of_halves, 48) or (0.0, 0.0)
+        reach = reference.sem(values) * reference.t.ppf(0.975, 47)
+        assert (high - low) / 2 == pytest.approx(reach, rel=0.15)
+
+    def test_one_subject_bounds_nothing(self) -> None:
+        assert halved(1.0, [], 1) is None
+
+    def test_what_is_not_finite_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="not finite"):
+            halved(1.0, [0.5, float("inf")], 2)
 
 
 class TestPairedSets:

@@ -1,6 +1,7 @@
 """`bench compare`: how far one run lies above others, how sure that is, and where."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,7 +14,9 @@ from bench.errors import UserError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from bench.api import Progress
     from bench.contrast import Contrast, Part, Tally
+    from bench.results import Measured
 
 Found = list[dict[str, "Contrast"]]
 By = Literal["kind", "prompt", "subject"]
@@ -23,6 +26,9 @@ NOTES = """\
 Ends of 95 % intervals stand below each other. p: sign-flip test over subjects.
 A wins where it is better by more than --tie. detects: the true difference that
 would be found 80 times in 100. Which to trust when: docs/statistics.md"""
+JACKKNIFE = """\
+FID, KID and CMMD are about all images at once: interval and p are by leaving out
+every subject in turn; --halves adds an interval by leaving out half of them."""
 
 
 def compare(
@@ -41,6 +47,13 @@ def compare(
         float | None,
         typer.Option(min=0, help="No larger difference counts as a win; default: 0.000001."),
     ] = None,
+    halves: Annotated[
+        bool,
+        typer.Option(
+            "--halves",
+            help="FID, KID, CMMD: another interval, by halves of the subjects; may take minutes.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Paired differences of the first run to the others, with intervals, tests and wins.
@@ -53,12 +66,28 @@ def compare(
         raise UserError(f"{given} given; name two to {MOST}, of which the first is compared.")
     from bench.compare import compare_all
     from bench.contrast import TIE
+    from bench.terminal import progress_bars
 
-    found = compare_all(runs, metric, TIE if tie is None else tie)
+    with progress_bars() as progress:
+        drawn = partial(_halves, progress) if halves else None
+        found = compare_all(runs, metric, TIE if tie is None else tie, drawn)
     if as_json:
         _print_json(runs, found)
     else:
         _draw(runs, found, by)
+
+
+def _halves(progress: "Progress", a: "Measured", b: "Measured", metric: str) -> list[float]:
+    """Empty, and a line that says why, where it takes features that are not kept."""
+    from bench.halves import differences
+    from bench.terminal import stderr
+
+    try:
+        return differences(a, b, metric, progress=progress)
+    except UserError as error:
+        why = f"{metric}: only the jackknife's interval is told. {error}"
+        stderr.print(why, soft_wrap=True, highlight=False, markup=False)
+        return []
 
 
 def _print_json(runs: Sequence[Path], found: Found) -> None:
@@ -85,19 +114,22 @@ def _draw(runs: Sequence[Path], found: Found, by: By) -> None:
             say("")
             stdout.print(_where(family, by))
     say(f"\n{NOTES}")
+    if any(_is_of_set(told) for told_of in found for told in told_of.values()):
+        say(JACKKNIFE)
 
 
 def _overall(family: dict[str, "Contrast"]) -> "Table":
     several = len(family) > 1
     holm = "\n(Holm)" * several
-    intervals = ("over\nsubjects", "and over\nprompts")
+    of_set = any(map(_is_of_set, family.values()))
+    intervals = ("over\nsubjects", "over\nhalves" if of_set else "and over\nprompts")
     table = _table("", "mean", *intervals, f"p{holm}", f"Wilcoxon{holm}", WINS, "detects")
     for letter, told in family.items():
         table.add_row(
             letter,
             f"{told.difference:+.4f}",
             _ends(told.ci95),
-            _ends(told.ci95_two_way),
+            _ends(told.ci95_halves if of_set else told.ci95_two_way),
             _lines(_p(told.p), _p(told.p_holm) if several else None),
             _lines(_p(told.wilcoxon), _p(told.wilcoxon_holm) if several else None),
             _lines(_tally(told.cases), _tally(told.subjects)),
@@ -115,6 +147,10 @@ def _where(family: dict[str, "Contrast"], by: By) -> "Table":
             number, ends = f"{part.difference:+.4f}", _ends(part.ci95)
             table.add_row(letter, name, number, ends, _tally(part.cases), ahead)
     return table
+
+
+def _is_of_set(told: "Contrast") -> bool:
+    return told.cases is None
 
 
 def _parts(told: "Contrast", by: By) -> dict[str, "Part"]:
