@@ -188,6 +188,36 @@ def test_keys_move_through_the_prompts_that_are_shown(page: "Page") -> None:
     assert page.locator("[aria-current] h2").inner_text().startswith("mug-000 a mug in snow")
 
 
-def test_a_narrow_window_is_not_wider_than_the_page(page: "Page") -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+class TestOnAPhone:
+    @pytest.fixture(autouse=True)
+    def narrow(self, page: "Page") -> None:
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.reload()
+
+    def test_the_window_is_not_wider_than_the_page(self, page: "Page") -> None:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+    def test_all_methods_of_a_prompt_are_seen_without_scrolling_sideways(
+        self, page: "Page"
+    ) -> None:
+        boxes = [one.bounding_box() for one in page.locator(".card").first.locator("img").all()]
+        assert len(boxes) == 4 + 3
+        assert all(box and box["x"] + box["width"] <= 390 for box in boxes)
+
+    def test_the_slider_begins_at_the_size_that_is_shown(self, page: "Page") -> None:
+        image = page.locator(".column[data-method] img").first.bounding_box()
+        assert image and image["width"] == float(page.locator("#size").input_value()) == 104
+
+    def test_a_row_keeps_its_name_while_its_numbers_are_scrolled(self, page: "Page") -> None:
+        wide = page.locator("header .wide").first
+        name = wide.locator("tbody td").first
+        before = name.bounding_box()
+        wide.evaluate("wide => wide.scrollBy(500, 0)")
+        assert wide.evaluate("wide => wide.scrollLeft") > 0
+        assert name.bounding_box() == before
+
+    def test_buttons_are_large_enough_for_a_thumb(self, page: "Page") -> None:
+        page.locator(".column[data-method] button").first.click()
+        boxes = [one.bounding_box() for one in page.locator("dialog button, dialog select").all()]
+        assert len(boxes) == 4
+        assert all(box and min(box["width"], box["height"]) >= 32 for box in boxes)

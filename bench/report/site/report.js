@@ -13,6 +13,12 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
+/** A name that may break after its marks. */
+function folding(name) {
+  const parts = name.split(/(?<=[,:])(?=\S)/);
+  return parts.flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
+}
+
 function fill(select, options) {
   select.append(...options.map(([value, text]) => element("option", { value, textContent: text })));
 }
@@ -49,7 +55,7 @@ function column(card, title, shots, method) {
     }
     strip.append(figure);
   }
-  const made = element("section", { className: "column" }, element("h3", { textContent: title }), strip);
+  const made = element("section", { className: "column" }, element("h3", {}, ...folding(title)), strip);
   if (method === undefined) made.classList.add("references");
   else made.dataset.method = method;
   return made;
@@ -282,6 +288,8 @@ function begin() {
     drawCard(card, place);
     card.node.card = card;
   });
+  // The stylesheet knows how wide the window is.
+  at("size").value = parseInt(getComputedStyle(document.documentElement).getPropertyValue("--size"), 10);
   for (const id of ["order", "metric"]) at(id).addEventListener("change", arrange);
   for (const id of ["subject", "prompt", "kind", "search"]) at(id).addEventListener("input", filter);
   at("size").addEventListener("input", () =>
