@@ -8,10 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
+from bench.documents import inside
 from bench.identity import identity, seed_of
 
 if TYPE_CHECKING:
@@ -23,6 +30,8 @@ if TYPE_CHECKING:
     Labels = NDArray[np.str_]
     Pixels = NDArray[Any]
 
+Inside = Annotated[str, AfterValidator(inside)]
+"""A path that stays below the folder it is put into."""
 Scope = Literal["none", "subject", "corpus"]
 Precision = Literal["fp32", "tf32", "fp16", "bf16"]
 """How an encoder multiplies: exactly, or as fast as asked for."""
@@ -70,7 +79,7 @@ class Subject(Frozen):
     ``references`` are file names inside the subject's directory, in the suite's order.
     """
 
-    directory: str
+    directory: Inside
     class_noun: str
     descriptive_name: str
     live: bool

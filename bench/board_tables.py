@@ -7,6 +7,7 @@ from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from bench.markup import in_cell, in_markdown
 from bench.names import folded, row_names
 from bench.results import MEASURED, RESULT_FILE, Aggregate, RunResult
 from bench.standings import (
@@ -40,7 +41,7 @@ alike say the options in which they differ."""
 
 def markdown(title: str, shown: Iterable[Section]) -> str:
     """A board's README: the same bytes for the same sections."""
-    blocks = [f"# {title}", EXPLAINED]
+    blocks = [f"# {in_cell(title)}", EXPLAINED]
     protocol = None
     for section in shown:
         if section.example.protocol != protocol:
@@ -60,7 +61,7 @@ def _markdown_section(section: Section) -> list[str]:
         partial = _markdown_table([("", result) for result in section.partial])
         blocks += ["### Partial runs", PARTIAL, partial]
     notes = [*footnotes(section.example), *anchor_notes(rows)]
-    blocks.append("\n".join(f"- {note}" for note in notes))
+    blocks.append("\n".join(f"- {in_cell(note)}" for note in notes))
     return blocks
 
 
@@ -82,7 +83,7 @@ def _names(lines: Sequence[Line]) -> list[str]:
 
 def _link(name: str, result: RunResult) -> str:
     kind = " anchor" if is_anchor(result) else ""
-    return f"[{name}]({MEASURED}/{result.folder_name}/{RESULT_FILE}){kind}"
+    return f"[{in_markdown(name)}]({MEASURED}/{result.folder_name}/{RESULT_FILE}){kind}"
 
 
 def as_table(title: str, shown: Iterable[Section], extra: RunResult | None = None) -> Table:

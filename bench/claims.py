@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.documents import MALFORMED
 from bench.errors import UserError
+from bench.redaction import printable
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 """In any letter case; other files are not looked at."""
 MANIFESTS = (".csv", ".jsonl")
 COLUMNS = ("image", "subject", "prompt", "seed")
+DIGITS = 18
+"""Of an index or a seed: no suite asks for more."""
 DEPTH = 2
 """How deep folders are looked into: one level for subjects, one to name what lies too deep."""
 
@@ -69,7 +73,7 @@ def _image_files(folder: Path) -> Iterator[Path]:
 def _by_name(folder: Path, path: Path) -> Claim:
     above = path.relative_to(folder).parts[:-1]
     prompt, _, seed = path.stem.rpartition("-")
-    if len(above) > 1 or not seed.isdecimal():
+    if len(above) > 1 or not (seed.isdecimal() and len(seed) <= DIGITS):
         return Claim(path, None, "", 0)
     return Claim(path, above[0] if above else None, prompt, int(seed))
 
@@ -83,7 +87,8 @@ def _by_line(manifest: Path, line: int, record: Mapping[str, Any]) -> Claim:
         )
     image, subject, prompt, seed = (str(record[column]) for column in COLUMNS)
     try:
-        return Claim(manifest.parent / image, subject, prompt, int(seed))
+        place = manifest.parent / image
+        return Claim(place, printable(subject), printable(prompt), int(seed))
     except ValueError as error:
         raise UserError(
             f"Line {line} of {manifest} has the seed '{seed}'; write a whole number."
@@ -100,7 +105,7 @@ def _records(manifest: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             else:
                 parsed = ((n, line) for n, line in enumerate(file, start=1) if line.strip())
                 yield from ((n, dict(json.loads(line))) for n, line in parsed)
-    except (OSError, ValueError, TypeError, csv.Error) as error:
+    except MALFORMED as error:
         raise UserError(
             f"The manifest {manifest} cannot be read ({error}); write UTF-8 text, as CSV with a "
             "line of column names or as one JSON object per line."

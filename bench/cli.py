@@ -5,6 +5,8 @@ import logging
 import os
 import sys
 import warnings
+from traceback import format_exception
+from types import TracebackType
 from typing import Annotated
 
 import typer
@@ -27,9 +29,11 @@ from bench.commands import (
     show,
     study,
     submit,
+    sweep,
     weights,
 )
 from bench.errors import UserError
+from bench.redaction import printable, redacted
 
 app = typer.Typer(
     name="bench",
@@ -38,6 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run.run)
+app.command()(sweep.sweep)
 app.command()(reproduce.reproduce)
 app.command()(check.check)
 app.command()(score.score)
@@ -70,6 +75,7 @@ def main() -> None:
     """Entry point: what the user can mend is one sentence and exit code 2."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) != len(sys.argv) - 1
+    sys.excepthook = show_traceback
     if not debug:
         _quiet_libraries()
     try:
@@ -78,7 +84,7 @@ def main() -> None:
         sentence = _sentence(error)
         if debug or sentence is None:
             raise
-        sys.stderr.write(f"bench: {sentence}\n")
+        sys.stderr.write(f"bench: {printable(redacted(sentence))}\n")
         sys.exit(2)
 
 
@@ -94,7 +100,16 @@ def _sentence(error: UserError | OSError) -> str | None:
         )
     if error.errno in (errno.EACCES, errno.EROFS):
         return f"{where} is not writable; choose another folder."
+    if error.filename and error.strerror:
+        return f"{where} cannot be used: {error.strerror.lower()}; choose another."
     return None
+
+
+def show_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """As Python does, without the secrets that a library may have put into its words."""
+    sys.stderr.write(redacted("".join(format_exception(kind, error, trace))))
 
 
 def _quiet_libraries() -> None:

@@ -3,9 +3,17 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from bench.redaction import printable, redacted
+
 
 class UserError(Exception):
-    """What is wrong, where, and what to do; the command line prints it without a traceback."""
+    """What is wrong, where, and what to do; the command line prints it without a traceback.
+
+    Whatever came into the sentence from outside, it holds no secrets and does nothing to terminals.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(printable(redacted(sentence)))
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:

@@ -1,12 +1,12 @@
 """What a check expects: which runs, how far their numbers may move, what lies above what."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, FiniteFloat, ValidationError
 
 from bench.api import Frozen
+from bench.documents import MALFORMED, toml_of
 from bench.errors import UserError
 from bench.papers import Recipe
 from bench.paths import leaderboards_folder
@@ -75,12 +75,12 @@ class Expected(Frozen):
 def read_expected(path: Path) -> Expected:
     """A check file. UserError naming the file and the place that is wrong."""
     try:
-        return Expected.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return Expected.model_validate(toml_of(path))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UserError(f"The check {path} is wrong at '{where}': {first['msg']}.") from error
-    except (OSError, ValueError) as error:
+    except MALFORMED as error:
         raise UserError(f"The check {path} cannot be read: {error}.") from error
 
 

@@ -60,7 +60,7 @@ class FeatureStore:
                 yield connection
             finally:
                 connection.close()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, ValueError, EOFError, MemoryError) as error:
             raise UserError(
                 f"The feature cache {self.path} cannot be used ({error}); delete it, it is filled "
                 "again as needed."

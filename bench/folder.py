@@ -9,9 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from bench.api import Case, Progress, silent
-from bench.claims import Claim, read_claims, root_of
+from bench.claims import DIGITS, Claim, read_claims, root_of
 from bench.faults import Fault, Kind, Report, Usable, in_order
-from bench.pictures import Header, Unreadable, inspect
+from bench.pictures import Header, Unreadable, content_of, inspect
 
 CONVERTED = {
     "1": "black and white, in three equal channels",
@@ -114,7 +114,8 @@ def _names(cases: Sequence[Case]) -> Mapping[str, set[Prompt]]:
 def _meant(claim: Claim, names: Mapping[str, set[Prompt]]) -> list[Prompt]:
     """The prompts that a claim may be about."""
     said = claim.prompt
-    prompts = names.get(f"#{int(said)}" if said.isdecimal() else _plain(said), set())
+    is_index = said.isdecimal() and len(said) <= DIGITS
+    prompts = names.get(f"#{int(said)}" if is_index else _plain(said), set())
     return sorted(prompt for prompt in prompts if claim.subject in (None, prompt[0]))
 
 
@@ -170,7 +171,7 @@ def _renumbered(source: Path, order: Order) -> Iterator[Fault]:
 
 def _look_at_all(found: Found, progress: Progress) -> dict[Path, Looked]:
     """Every file that is there."""
-    paths = sorted({path for paths in found.files.values() for path in paths if path.exists()})
+    paths = sorted({path for paths in found.files.values() for path in paths if _exists(path)})
     looked = {}
     with ThreadPoolExecutor() as pool:
         for path, look in zip(paths, pool.map(_look, paths), strict=True):
@@ -179,11 +180,19 @@ def _look_at_all(found: Found, progress: Progress) -> dict[Path, Looked]:
     return looked
 
 
+def _exists(path: Path) -> bool:
+    """Also a name that no file system takes is one that is not there."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def _look(path: Path) -> Looked:
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        return Looked("", None, (error.strerror or str(error)).lower())
+        content = content_of(path)
+    except Unreadable as error:
+        return Looked("", None, error.reason)
     digest = sha256(content).hexdigest()
     try:
         return Looked(digest, inspect(path, content))

@@ -29,6 +29,14 @@ def check(path: Path) -> None:
         _check_pth(path)
 
 
+def check_all(path: Path) -> None:
+    """``check`` of a file, or of every file below a folder, before a library reads it."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    for file in files:
+        if SUFFIXES.get(file.suffix) == "pth" and file.is_file():
+            check(file)
+
+
 def unpack(archive: Path, folder: Path, wanted: Sequence[str], size: int) -> None:
     """Take the members that match ``wanted`` out of a zip archive of about ``size`` bytes.
 

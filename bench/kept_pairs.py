@@ -1,11 +1,11 @@
 """The pairs that runs have made and kept: a line for each folder, read from its manifest alone."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.documents import MALFORMED, json_of
 from bench.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -41,7 +41,7 @@ def said(source: Mapping[str, Any]) -> str:
 def _row(path: Path) -> dict[str, Any] | None:
     """None for a manifest that cannot be read: the next run makes it again."""
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json_of(path)
         return {
             "id": path.parent.name,
             "source": said(manifest["specification"]["source"]),
@@ -52,5 +52,5 @@ def _row(path: Path) -> dict[str, Any] | None:
             "made": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="minutes"),
             "size": sum(file.stat().st_size for file in path.parent.iterdir() if file.is_file()),
         }
-    except (OSError, ValueError, KeyError, TypeError):
+    except MALFORMED:
         return None

@@ -1,6 +1,6 @@
 """Suites of which nothing may be shipped, read from the official download that the user made."""
 
-import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from bench import pictures
+from bench.documents import MALFORMED, json_of
 from bench.errors import UserError
 from bench.identity import file_digest
 from bench.references import image_folder, is_file_of
@@ -39,7 +40,7 @@ def read(name: str, folder: Path) -> list[Concept]:
     """The concepts in an official download. UserError where one is incomplete."""
     try:
         concepts = READERS[name](folder)
-    except (LookupError, TypeError, ValueError, OSError) as error:
+    except MALFORMED as error:
         raise UserError(
             f"The official download in {folder} cannot be read ({type(error).__name__}: {error}); "
             "nothing was added: get it again."
@@ -78,7 +79,7 @@ def _customconcept101(folder: Path) -> list[Concept]:
     """adobe-research/custom-diffusion, customconcept101/, benchmark_dataset.zip unpacked in it."""
     listed = _first(folder.rglob("dataset.json"), folder, "dataset.json")
     root = listed.parent
-    rows = json.loads(listed.read_text(encoding="utf-8"))
+    rows = json_of(listed)
     return [
         Concept(
             directory=_safe(Path(row["instance_data_dir"]).name),
@@ -97,7 +98,7 @@ def _customconcept101_multi(folder: Path) -> list[Concept]:
     Without photographs in it they are taken from the suite of single concepts, if it is here.
     """
     listed = _first(folder.rglob("dataset_multiconcept.json"), folder, "dataset_multiconcept.json")
-    rows = json.loads(listed.read_text(encoding="utf-8"))
+    rows = json_of(listed)
     added = {} if (listed.parent / STORE).is_dir() else _added("customconcept101@1")
     return [_pair(listed.parent, added, *row) for row in rows]
 
@@ -118,9 +119,16 @@ def _pair(
         directory="+".join(map(_safe, places)),
         noun=" and ".join(nouns),
         live=any(place.startswith("pet_") for place in places),
-        prompts=tuple(_escaped(template.format(*nouns)) for template in templates),
+        prompts=tuple(_escaped(_composed(template, nouns)) for template in templates),
         photographs=() if () in photographs else (*photographs[0], *photographs[1]),
     )
+
+
+def _composed(template: str, nouns: tuple[str, str]) -> str:
+    """Both nouns in their places; nothing else that ``str.format`` knows is obeyed."""
+    if not re.fullmatch(r"([^{}]|\{\{|\}\}|\{[0-9]?\})*", template):
+        raise ValueError(f"'{template[:80]}' has braces that are no place of a concept")
+    return template.format(*nouns)
 
 
 def _escaped(text: str) -> str:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from bench.api import Frozen
 from bench.curves import Drawing, drawing, is_of, write_curve
 from bench.errors import UserError
+from bench.markup import in_cell, in_markdown, in_note
 from bench.papers import Claim, PublishedRow, PublishedTable, load_table
 from bench.results import Aggregate, Digest, RunResult
 from bench.standings import MINI
@@ -176,14 +177,14 @@ def problems_of(board: Path) -> Iterator[str]:
 def markdown(outcome: Outcome) -> str:
     """The page of an outcome: the same bytes for the same outcome."""
     table = outcome.table
-    blocks = [f"# {table.key} on {outcome.suite}: {table.title}", EXPLAINED]
+    blocks = [f"# {in_cell(f'{table.key} on {outcome.suite}: {table.title}')}", EXPLAINED]
     blocks += [f"**{warning}**" for warning in outcome.warnings]
     blocks.append(_grid(header(table), body(outcome)))
     if outcome.drawing:
-        blocks.append(f"![{table.title}]({table.paper}-{table.id}.svg)")
+        blocks.append(f"![{in_markdown(table.title)}]({table.paper}-{table.id}.svg)")
     if outcome.claims:
         blocks += ["## Claims", _grid(CLAIM_HEADER, verdicts(outcome))]
-    blocks += ["## Rows and runs", "\n".join(f"- {line}" for line in notes(outcome))]
+    blocks += ["## Rows and runs", "\n".join(f"- {in_note(line)}" for line in notes(outcome))]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -265,4 +266,4 @@ def _how(published: PublishedRow, row: RowOutcome, run: RunResult | None) -> str
 
 def _grid(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     rows = [list(head), ["---"] * len(head), *lines]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
+    return "\n".join(f"| {' | '.join(map(in_cell, row))} |" for row in rows)

@@ -10,12 +10,14 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.documents import MALFORMED, text_of
 from bench.errors import UserError
 from bench.official import PHOTOGRAPHS, Concept, write
 from bench.paths import datasets_folder, home, own_suites
 from bench.suites import Suite, freeze, load_suite
 
 PROMPTS = "prompts.txt"
+PROMPTS_BYTES = 4 << 20
 NAME = r"[a-z0-9][a-z0-9-]*"
 _TEMPLATE = r"[^{}]*(\{\}[^{}]*)?"
 _STATED = """\
@@ -88,7 +90,11 @@ def _concept(directory: Path, prompts: tuple[str, ...]) -> Concept:
 def _prompts(file: Path) -> tuple[str, ...]:
     if not file.is_file():
         raise UserError(f"There are no prompts at {file}; write one in every line.")
-    lines = tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+    try:
+        text = text_of(file, PROMPTS_BYTES)
+    except MALFORMED as error:
+        raise UserError(f"{file} cannot be read as UTF-8 text ({error}); write it anew.") from error
+    lines = tuple(line.strip() for line in text.splitlines())
     prompts = tuple(line for line in lines if line)
     if not prompts or not all(re.fullmatch(_TEMPLATE, line) for line in prompts):
         raise UserError(

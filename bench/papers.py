@@ -3,7 +3,6 @@
 One file per paper, ``leaderboards/papers/<name>.toml``. Nothing in this package writes there.
 """
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -12,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from bench.api import Frozen, Later
 from bench.curves import Curve
+from bench.documents import MALFORMED, toml_of
 from bench.errors import UserError, unknown
 from bench.options import parse_pairs
 from bench.paths import leaderboards_folder
@@ -231,12 +231,12 @@ def load_table(key: str) -> PublishedTable:
 def read_paper(path: Path) -> Paper:
     """The paper in a file, checked. UserError naming the file and the place that is wrong."""
     try:
-        return _parse(path.stem, tomllib.loads(path.read_text(encoding="utf-8")))
+        return _parse(path.stem, toml_of(path))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UserError(f"The paper {path} is wrong at '{where}': {first['msg']}.") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise UserError(f"The paper {path} cannot be read: {error}.") from error
 
 

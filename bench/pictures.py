@@ -23,6 +23,8 @@ READING = 1
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 """What is read; Pillow knows more, some of which start other programs."""
 
+LARGEST = 512 << 20
+"""Bytes of a file, which is held in memory whole."""
 ORIENTATION = 0x0112
 JPEG_SCAN, JPEG_END = b"\xff\xda", b"\xff\xd9"
 PNG_END = b"IEND\xaeB\x60\x82"
@@ -49,6 +51,22 @@ class Header(Frozen):
     frames: int
 
 
+def content_of(path: Path) -> bytes:
+    """All bytes of a file. Unreadable where they are too many, and for a pipe or a device."""
+    with _explained(path), _plain_file(path).open("rb") as file:
+        content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise ValueError(f"it has more than {LARGEST >> 20} MB")
+        return content
+
+
+def _plain_file(path: Path) -> Path:
+    """The path itself. ValueError for what opening or reading might never come back from."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is a folder" if path.is_dir() else "it is a pipe or a device")
+    return path
+
+
 def read(path: Path) -> Image.Image:
     """The first frame as RGB, (H, W, 3) in 0..255: upright, transparency on white.
 
@@ -56,13 +74,13 @@ def read(path: Path) -> Image.Image:
     profile. Unreadable for a file that is no image, is cut off, has pixels of unknown range, or
     would fill more memory than Pillow allows.
     """
-    with _explained(path), path.open("rb") as file, _opened(file) as image:
+    with _explained(path), _plain_file(path).open("rb") as file, _opened(file) as image:
         return _on_white(_eight_bits(ImageOps.exif_transpose(image)))
 
 
 def describe(path: Path) -> Header:
     """The header alone; Unreadable for a file that has none."""
-    with _explained(path), path.open("rb") as file, _opened(file) as image:
+    with _explained(path), _plain_file(path).open("rb") as file, _opened(file) as image:
         return _header(image)
 
 

@@ -1,12 +1,12 @@
 """Protocols: how a suite is asked and scored, read from ``<suite>/protocols/<name>@<v>.toml``."""
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from bench.api import Average, Later, Precision, Region
+from bench.documents import MALFORMED, inside, toml_of
 from bench.errors import UserError
 from bench.suites import Suite, pick_version, read_table, suite_folder
 
@@ -119,7 +119,7 @@ def read_protocol(suite: Suite, path: Path) -> Protocol:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UserError(f"The protocol {path} is wrong at '{where}': {first['msg']}.") from error
-    except (OSError, ValueError, KeyError) as error:
+    except MALFORMED as error:
         raise UserError(f"The protocol {path} cannot be read: {error}.") from error
 
 
@@ -134,7 +134,7 @@ def _order(path: Path) -> tuple[str, int]:
 
 
 def _parse(suite: Suite, path: Path) -> Protocol:
-    stated: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    stated: dict[str, Any] = toml_of(path)
     given = _one_each(suite, path.parent, stated.pop("input_reference"))
     if "fixed_reference" in stated:
         fixed = _one_each(suite, path.parent, stated.pop("fixed_reference"))
@@ -149,7 +149,7 @@ def _one_each(suite: Suite, folder: Path, stated: str) -> dict[str, str]:
         return {}
     files = {subject.directory: stated for subject in suite.subjects}
     if stated.endswith(".tsv"):
-        files = {row["directory"]: row["file"] for row in read_table(folder / stated)}
+        files = {row["directory"]: row["file"] for row in read_table(folder / inside(stated))}
     for subject in suite.subjects:
         if files.get(subject.directory) not in subject.references:
             raise UserError(

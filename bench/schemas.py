@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from bench.documents import MALFORMED, json_of
 from bench.errors import UserError
 from bench.outcomes import Outcome
 from bench.results import RunResult
@@ -47,10 +48,10 @@ def schema_problems(leaderboards: Path) -> Iterator[str]:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json_of(path)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except MALFORMED as error:
         raise UserError(f"{path} cannot be read ({error}): run 'bench board build'.") from error
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import csv
-import tomllib
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from bench.api import Frozen, Later, Subject
+from pydantic import Field
+
+from bench.api import Frozen, Inside, Later, Subject
+from bench.documents import MALFORMED, toml_of
 from bench.errors import UserError, unknown
 from bench.paths import datasets_folder, home, own_suites
+
+TEXT = r"([^{}]|\{\{|\}\})*"
+Template = Annotated[str, Field(pattern=rf"^{TEXT}(\{{\}}{TEXT})?$")]
+"""Text with at most one ``{}``, and nothing else that ``str.format`` would obey."""
 
 
 class ImageFile(Frozen):
@@ -21,7 +27,7 @@ class ImageFile(Frozen):
     Where nobody published a SHA-256 and a size, they are ``git:`` with git's SHA-1, and 0.
     """
 
-    path: str
+    path: Inside
     sha256: str
     bytes: int
 
@@ -37,7 +43,7 @@ class World(Frozen):
 class Piece(Frozen):
     """A file of an official download; ``path`` is its place in what is added."""
 
-    path: str
+    path: Inside
     url: str
     bytes: int
     """As its place says it, which may be rounded."""
@@ -95,12 +101,12 @@ class Suite(Later):
     citation: str
     world: World | None
     subjects: tuple[Subject, ...]
-    prompts_object: tuple[str, ...]
-    prompts_live: tuple[str, ...]
+    prompts_object: tuple[Template, ...]
+    prompts_live: tuple[Template, ...]
     images: tuple[ImageFile, ...]
-    prompts: dict[str, tuple[str, ...]] | None = None
+    prompts: dict[str, tuple[Template, ...]] | None = None
     """Subject to its own templates (``prompts.tsv``), where they are not those of its kind."""
-    images_of: str | None = None
+    images_of: Inside | None = None
     """The suite whose image files these are, so that they are kept once."""
     sources: dict[str, tuple[ImageFile, ...]] | None = None
     """Subject to the images to be edited, one for each of its prompts, in a suite of edits."""
@@ -169,25 +175,32 @@ def pick_version(kind: str, wanted: str, keys: Iterable[str]) -> str:
 
 def read_suite(folder: Path) -> Suite:
     """The suite in ``<name>/<version>/``, checked against the digest it was frozen with."""
-    try:
+    with _readable(folder):
         suite = _parse(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"The suite in {folder} cannot be read ({type(error).__name__}); restore the folder "
-            "from version control or install the package again."
-        ) from error
-    frozen = _tables(folder) / "digest.txt"
-    if not frozen.exists():
+        frozen = _tables(folder) / "digest.txt"
+        digest = frozen.read_text(encoding="utf-8").strip() if frozen.exists() else None
+    if digest is None:
         raise UserError(
             f"The suite in {folder} has no digest.txt; if it is new, freeze it with "
             "bench.suites.freeze, otherwise restore the file."
         )
-    if frozen.read_text().strip() != suite.identity:
+    if digest != suite.identity:
         raise UserError(
             f"The suite {suite.key} in {folder} was changed, but a suite is frozen: restore its "
             f"files, and put the change into a new version ({suite.name}@{suite.version + 1})."
         )
     return suite
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except MALFORMED as error:
+        raise UserError(
+            f"The suite in {folder} cannot be read ({type(error).__name__}); restore the folder "
+            "from version control or install the package again."
+        ) from error
 
 
 def freeze(folder: Path) -> None:
@@ -211,19 +224,21 @@ def _folders() -> list[Path]:
 
 
 def _stated(folder: Path) -> dict[str, Any]:
-    return tomllib.loads((folder / "suite.toml").read_text(encoding="utf-8"))
+    return toml_of(folder / "suite.toml")
 
 
 def _download(folder: Path) -> Download | None:
-    said, table = _stated(folder), folder / "download.tsv"
-    if "download" not in said:
-        return None
-    return Download(
-        title=said["title"],
-        licence=said["licence"],
-        files=tuple(map(Piece.model_validate, read_table(table) if table.is_file() else ())),
-        **{"needs": said.get("images_of"), **said["download"]},
-    )
+    table = folder / "download.tsv"
+    with _readable(folder):
+        said = _stated(folder)
+        if "download" not in said:
+            return None
+        return Download(
+            title=said["title"],
+            licence=said["licence"],
+            files=tuple(map(Piece.model_validate, read_table(table) if table.is_file() else ())),
+            **{"needs": said.get("images_of"), **said["download"]},
+        )
 
 
 def _tables(folder: Path) -> Path:

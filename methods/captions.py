@@ -43,11 +43,14 @@ class LocalCaptioner:
         try:
             if not folder.is_dir():
                 raise OSError("there is no such folder")
-            self.processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+            self.processor = AutoProcessor.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
             model = AutoModelForImageTextToText.from_pretrained(
                 folder,
                 local_files_only=True,
                 use_safetensors=True,
+                trust_remote_code=False,
                 dtype=torch.bfloat16 if cuda else torch.float32,
             )
         except (OSError, ValueError, KeyError) as error:

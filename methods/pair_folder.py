@@ -10,6 +10,7 @@ from typing import Any
 from PIL.Image import Image
 
 from bench.api import Workspace
+from bench.documents import MALFORMED, json_of
 from bench.errors import UserError
 from bench.identity import Json, identity, seed_of
 from bench.methods.backbones.backbone import Backbone, Weights
@@ -40,10 +41,10 @@ class PairFolder:
         """UserError when there is no whole manifest."""
         self.folder = folder
         try:
-            self.manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
+            self.manifest: dict[str, Any] = json_of(folder / MANIFEST)
             self.indices: list[int] = [item["index"] for item in self.manifest["items"]]
             self.draws: int = self.manifest["draws"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except MALFORMED as error:
             raise UserError(
                 f"{folder} holds no finished pairs; run the method that makes them again."
             ) from error

@@ -9,6 +9,7 @@ a learned embedding that says which image a token is of.
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError
@@ -125,9 +126,11 @@ def build_head(width: int, spread: float | None = None) -> nn.Sequential:
 def from_blip(folder: Path, seed: int) -> RewardNetwork:
     """The real one, on the user's own BLIP. UserError for a folder without one."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
         blip = BlipForImageTextRetrieval.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
         raise UserError(
             f"Cannot read a BLIP for image-text retrieval in {folder}; name a folder with "
             "Salesforce/blip-itm-large-coco, say, by the option 'blip'."

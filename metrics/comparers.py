@@ -19,6 +19,7 @@ from PIL.Image import Image
 from bench import weights
 from bench.api import Precision
 from bench.errors import UserError
+from bench.formats import Unfit, check_all
 from bench.identity import file_digest, identity
 from bench.metrics.preparation import Squash
 
@@ -75,8 +76,9 @@ class LpipsComparer:
         from bench.metrics.lpips_network import Network
 
         try:
+            check_all(self.path)
             return Network(self._trunk, self.path, self.precision)
-        except (KeyError, RuntimeError, UnpicklingError, EOFError) as error:
+        except (KeyError, RuntimeError, UnpicklingError, EOFError, Unfit) as error:
             raise UserError(
                 f"The weights {self.path} are not those of '{self.name}'; replace the file by the "
                 "one that torchvision publishes."

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from bench import weights
 from bench.api import Precision
 from bench.errors import UserError
+from bench.formats import Unfit, check_all
 from bench.identity import identity
 from bench.metrics.preparation import (
     CLIP,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from bench.metrics.networks import Runner
 
 BATCH = 32
-MISFITS = (RuntimeError, KeyError, EOFError, UnpicklingError, SafetensorError)
+MISFITS = (RuntimeError, KeyError, EOFError, UnpicklingError, SafetensorError, Unfit)
 """What loading a file raises that holds other weights, or none."""
 
 
@@ -85,6 +86,7 @@ class NetworkEncoder:
         module, _, function = self._build.partition(":")
         build = getattr(import_module(module), function)
         try:
+            check_all(self.path)  # not every version of every library that reads them does
             towers = build(self.path)
         except MISFITS as error:
             reason = " ".join(str(error).split())[:200]

@@ -83,12 +83,13 @@ def loaded(kind: Any, name: str, folder: Path) -> tuple[Any, Any]:
     try:
         with _quietly():
             processor = AutoProcessor.from_pretrained(
-                folder, backend=PREPARATION, local_files_only=True
+                folder, backend=PREPARATION, local_files_only=True, trust_remote_code=False
             )
             model, report = kind.from_pretrained(
                 folder,
                 dtype=torch.float32,
                 use_safetensors=True,
+                trust_remote_code=False,
                 local_files_only=True,
                 output_loading_info=True,
             )

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.redaction import printable
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
@@ -15,7 +17,7 @@ def print_json(document: Any) -> None:
 
 
 def say(line: str) -> None:
-    """A line on standard output, never wrapped: paths stay whole."""
+    """A line on standard output, never wrapped: paths stay whole, and names do nothing."""
     from bench.terminal import stdout
 
-    stdout.print(line, soft_wrap=True, highlight=False, markup=False)
+    stdout.print(printable(line), soft_wrap=True, highlight=False, markup=False)

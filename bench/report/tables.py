@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
+from bench.markup import in_cell, in_spreadsheet
 from bench.report.together import Entry, Together
 from bench.stats import Estimate, Paired
 from bench.store import write_atomically
 
 Cells = Sequence[str]
-IN_MARKDOWN = str.maketrans({"&": "&amp;", "<": "&lt;", "|": "\\|", "\\": "\\\\", "\n": " "})
 IN_LATEX = str.maketrans(
     {
         **{letter: f"\\{letter}" for letter in "&%$#_{}"},
@@ -61,7 +61,7 @@ def differences(shown: Together) -> list[Cells]:
 
 def as_markdown(lines: Sequence[Cells]) -> str:
     """A table of GitHub's Markdown, in which text is text."""
-    head, *body = ([cell.translate(IN_MARKDOWN) for cell in line] for line in lines)
+    head, *body = ([in_cell(cell) for cell in line] for line in lines)
     aligned = ["---", *["---:"] * (len(head) - 1)]
     return "".join(f"| {' | '.join(line)} |\n" for line in (head, aligned, *body))
 
@@ -76,8 +76,8 @@ def as_latex(lines: Sequence[Cells]) -> str:
 
 
 def as_csv(records: Iterable[Mapping[str, object]]) -> str:
-    """Comma-separated values, their head from the first record."""
-    listed, buffer = list(records), StringIO()
+    """Comma-separated values, their head from the first record; no text is a formula."""
+    listed, buffer = list(map(in_spreadsheet, records)), StringIO()
     writer = csv.DictWriter(buffer, list(listed[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(listed)

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlite3 import Connection
 
 from bench.errors import UserError
+from bench.markup import FORMULAS
 from bench.store import write_atomically
 from bench.study.asked import QUESTIONS, Asked
 from bench.study.database import Settings, opened, settings_of
@@ -139,12 +140,18 @@ def _row(connection: Connection, album: _Album, token: str) -> dict[str, str]:
         fields = {
             "trial": told["trial"],
             # The platform puts fields into the page as they are.
-            "prompt": escape(told["prompt"]),
+            "prompt": _field(told["prompt"]),
             "references": album.strip(told["references"]),
             **{name: album.single(told[name]) for name in ("source", "left", "right")},
         }
         row |= {f"{name}_{number}": fields[name] for name in FIELDS}
     return row
+
+
+def _field(text: str) -> str:
+    """Text for the page, which opens as no formula in a spreadsheet either."""
+    escaped = escape(text)
+    return f"&#{ord(escaped[0])};{escaped[1:]}" if escaped.startswith(FORMULAS) else escaped
 
 
 def _csv(rows: Sequence[dict[str, str]]) -> str:

@@ -17,8 +17,10 @@ from bench.errors import UserError
 from bench.gallery import Gallery
 from bench.identity import file_digest, seed_of
 from bench.made import images_of
+from bench.plan import make_cases
+from bench.protocols import load_protocol
 from bench.results import Measured, read_measured
-from bench.sitting import Place
+from bench.sitting import Place, place_of
 from bench.study.asked import chosen
 from bench.study.database import Settings, created, opaque
 from bench.study.draw import sample
@@ -62,7 +64,8 @@ def new_study(
     suite = load_suite(runs[0].result.suite)
     settings = _settings(runs, suite, wish)
     sides = _answers(runs[0]), _answers(runs[1])
-    places = _drawn(sides[0].keys() & sides[1].keys(), wish)
+    asked = _asked(suite, runs[0])
+    places = _drawn(sides[0].keys() & sides[1].keys() & asked, wish)
     with created(path) as connection:
         connection.execute("INSERT INTO study VALUES (?)", (settings.model_dump_json(),))
         album = Album(connection, suite)
@@ -153,6 +156,13 @@ def _drawn(shared: "set[Place]", wish: Wish) -> list[Place]:
         )
     places = sample(sorted(shared), wish.pairs + wish.catches, wish.seed)
     return places[: wish.pairs] + (places[::-1] * wish.catches)[: wish.catches]
+
+
+def _asked(suite: Suite, run: Measured) -> set[Place]:
+    """What the suite asks: rows that are about anything else name no file and no photograph."""
+    protocol = load_protocol(suite, run.result.protocol)
+    seeds = min(run.result.n_seeds, len(run.rows))
+    return set(map(place_of, make_cases(suite, protocol, suite.subjects, seeds)))
 
 
 def _answers(run: Measured) -> Mapping[Place, Row]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from bench.errors import UserError
+from bench.markup import in_cell
 from bench.study.analysis import Analysis, Share, Verdict
 
 
@@ -82,4 +83,4 @@ def _grid(heads: Sequence[str], lines: "Iterator[list[str]]") -> Iterator[str]:
     yield f"| {' | '.join(heads)} |"
     yield f"|{' --- |' * len(heads)}"
     for cells in lines:
-        yield f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+        yield f"| {' | '.join(map(in_cell, cells))} |"

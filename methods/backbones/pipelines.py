@@ -6,6 +6,7 @@ Weights are the user's own copies; nothing is ever downloaded from here.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, TypeVar
 
 import torch
@@ -19,7 +20,7 @@ from bench.methods.backbones.backbone import BackboneSpec
 from bench.sources import source
 
 T = TypeVar("T")
-MISFITS = (OSError, KeyError, ValueError, RuntimeError, SafetensorError)
+MISFITS = (OSError, KeyError, ValueError, RuntimeError, UnpicklingError, SafetensorError)
 """What libraries raise for files that hold another network, or half of one."""
 
 
@@ -72,7 +73,7 @@ def pipeline_of(kind: Any, name: str, **parts: Any) -> Any:
     return opened(
         name,
         lambda folder: kind.from_pretrained(
-            folder, dtype=precision(), local_files_only=True, **parts
+            folder, dtype=precision(), local_files_only=True, trust_remote_code=False, **parts
         ),
     )
 
