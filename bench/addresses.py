@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 from bench.errors import UserError
-from bench.refusals import refusal
+from bench.refusals import GIVEN, refusal
 
 CONNECT, READ = 5.0, 10.0
 """Seconds that a connection may take, and that an answer may be silent."""
@@ -32,11 +31,10 @@ S3_OPTIONS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Address:
-    """A URL, apart from the name and secret that it may hold."""
+    """A folder on a store."""
 
     protocol: str
     path: str
-    login: Mapping[str, str] = field(repr=False)
 
     @property
     def shown(self) -> str:
@@ -54,18 +52,22 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """UserError for what names no folder of one store."""
+    """UserError for what names no folder of one store, and for secrets that others might read."""
     protocol, _, rest = url.partition("://")
     place, slash, path = rest.partition("/")
     login, _, bucket = place.rpartition("@")
-    name, _, secret = login.partition(":")
-    named = {"username": unquote(name), "password": unquote(secret)} if login else {}
-    whole = f"{bucket}{slash}{path}"
-    address = Address(protocol, whole.partition("?")[0].rstrip("/"), named)
+    secret = ":" in login
+    whole = f"{bucket if secret else place}{slash}{path}"
+    address = Address(protocol, whole.partition("?")[0].rstrip("/"))
     if "?" in whole or "::" in url or not (bucket or protocol == "memory"):
         raise UserError(
             f"{address.shown} is no folder of a store; give an address such as s3://BUCKET/FOLDER, "
             "without '?' and '::'."
+        )
+    if secret:
+        raise UserError(
+            f"The address {address.shown} came with a name and a secret, which others of this "
+            f"machine can read there: leave them out, and {GIVEN}."
         )
     return address
 
@@ -78,15 +80,14 @@ def file_system(address: Address) -> tuple[Any, str]:
     import fsspec
 
     _demand_package(address)
-    options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
+    own = S3_OPTIONS if address.on_s3 else {}
+    options = {"skip_instance_cache": True, "use_listings_cache": False, **own}
     try:
-        if not address.on_s3:
-            fs, root = fsspec.url_to_fs(address.shown, **options, **address.login)
-        else:
-            fs, root = fsspec.url_to_fs(address.shown, **options, **address.login, **S3_OPTIONS)
-            fs.retries = 1  # what is tried again is tried again in one place
+        fs, root = fsspec.url_to_fs(address.shown, **options)
     except Exception as error:
         raise refusal(address.shown, error) from error
+    if address.on_s3:
+        fs.retries = 1  # what is tried again is tried again in one place
     return fs, root.rstrip("/")
 
 

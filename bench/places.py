@@ -1,14 +1,16 @@
 """Where a run lies: a folder of this machine, or a folder of an object store that has one here.
 
-Work is always done in ``folder``. On a store it is the copy of one address: ``fetch`` makes parts
-of it what the store holds, ``publish`` gives files to the store.
+Work is always done in ``folder``. That of a store holds a part of what the store holds: ``fetch``
+brings more of it, ``publish`` gives files to the store.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
-from bench.addresses import STREAMS
+from bench.addresses import STREAMS, parse
 from bench.identity import identity
 from bench.leases import Lease
 from bench.made import MANIFEST
@@ -29,7 +31,11 @@ LOCAL = re.compile("(file|local)://")
 FLATTENED = re.compile("([a-z][a-z0-9+.-]+):/(?=[^/])")
 """What a path makes of the beginning of an address."""
 
+NOTE = ".json"
+"""How names of notes end that say what is being published."""
+
 Item = TypeVar("Item")
+Mark = tuple[int, int, int, int]
 
 
 class Place(Protocol):
@@ -37,7 +43,7 @@ class Place(Protocol):
 
     @property
     def url(self) -> str:
-        """As the user gave it, without credentials."""
+        """As the user gave it; it holds no secret."""
 
     @property
     def folder(self) -> Path:
@@ -66,9 +72,15 @@ class Place(Protocol):
 def place_of(out: str | Path) -> Place:
     """The place of an address or a path. UserError for addresses that nothing here can use."""
     text = FLATTENED.sub(r"\1://", str(out), count=1) if isinstance(out, Path) else out
-    if "://" in text and not LOCAL.match(text):
-        return Bucket(text)
-    return Disk(Path(LOCAL.sub("", text)))
+    if "://" not in text or LOCAL.match(text):
+        return Disk(Path(LOCAL.sub("", text)))
+    return _bucket(text, cache(), parse(text).endpoint, os.getpid())
+
+
+@functools.cache
+def _bucket(url: str, kept: Path, endpoint: str, process: int) -> Bucket:
+    """One connection for all that a process does in a place, and one lease."""
+    return Bucket(url)
 
 
 class Disk:
@@ -96,63 +108,78 @@ class Bucket:
     whole = False
 
     def __init__(self, url: str) -> None:
-        self._given = url
         self._objects = Objects(url)
         self.url = self._objects.url
         self.folder = cache() / "places" / self._objects.identity[:16]
         self._aside = self.folder.with_name(f"{self.folder.name}.aside")
         self._lease: Lease | None = None
         self._began = 0.0
-
-    def __reduce__(self) -> tuple[type[Bucket], tuple[str]]:
-        """Other processes connect anew, and hold no lease."""
-        return Bucket, (self._given,)
+        self._known: dict[str, Mark] = {}
 
     def fetch(self, *names: str) -> None:
         wanted: dict[str, Stat | None] = {}
         for name in names:
-            if not name.endswith("/"):
+            if name == MANIFEST:
+                self._renew()
+            elif not name.endswith("/"):
                 wanted.setdefault(name, None)
-                continue
-            listed = self._objects.list(name)
-            wanted |= listed
-            self._drop(path for path in self._below(name) if self._name(path) not in listed)
+            else:
+                listed = self._objects.list(name)
+                wanted |= listed
+                self._drop(path for path in self._below(name) if self._name(path) not in listed)
         _each(lambda item: self._bring(*item), wanted.items())
 
     def publish(self, *paths: Path) -> None:
+        """See ``Place``. What came from the store, or went there, and is as it was, is not sent."""
         if self._lease:
             self._lease.demand()
-        note = self._aside / f"{uuid4().hex}.json"
         names = [self._name(path) for path in paths]
-        write_atomically(note, json.dumps(names))
-        self._put(names)
+        changed = [name for name in names if self._known.get(name) != _mark(self.folder / name)]
+        note = self._aside / f"{uuid4().hex}{NOTE}"
+        write_atomically(note, json.dumps(changed))
+        self._send(changed)
         note.unlink()
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         with Lease(self._objects).held() as lease:
+            self._renew()
             self._began = self._now()
-            self._publish_rest()
+            self._send_rest()
             self._lease = lease
             try:
                 yield
             finally:
                 self._lease, self._began = None, 0.0
 
-    def _put(self, names: Iterable[str]) -> None:
+    def _send(self, names: Iterable[str]) -> None:
         for _, alike in groupby(names, key=lambda name: Path(name).suffix):
-            _each(lambda name: self._objects.put(self.folder / name, name), alike)
+            _each(self._send_one, alike)
 
-    def _publish_rest(self) -> None:
-        """What an earlier driver made and could not publish, unless another run is there now."""
-        notes = sorted(self._aside.glob("*.json"), key=lambda note: note.stat().st_mtime_ns)
-        own = self.folder / MANIFEST
-        if notes and own.is_file() and self._objects.read(MANIFEST) == own.read_bytes():
-            for note in notes:
-                names = json.loads(note.read_text(encoding="utf-8"))
-                self._put(name for name in names if (self.folder / name).is_file())
-        for note in notes:
+    def _send_one(self, name: str) -> None:
+        mark = _mark(self.folder / name)
+        self._objects.put(self.folder / name, name)
+        self._known[name] = mark
+
+    def _send_rest(self) -> None:
+        """What an earlier driver made, and could not publish."""
+        for note in sorted(self._aside.glob(f"*{NOTE}"), key=lambda note: note.stat().st_mtime_ns):
+            names = json.loads(note.read_text(encoding="utf-8"))
+            self._send(name for name in names if (self.folder / name).is_file())
             note.unlink()
+
+    def _renew(self) -> None:
+        """Empty the folder where it holds another run than the store does now."""
+        own = self.folder / MANIFEST
+        with exclusive(self._aside, wait=True):
+            stated = self._objects.read(MANIFEST)
+            if stated is not None and own.is_file() and own.read_bytes() == stated:
+                return
+            shutil.rmtree(self.folder, ignore_errors=True)
+            for note in self._aside.glob(f"*{NOTE}"):
+                note.unlink()
+            if stated is not None:
+                write_atomically(own, stated)
 
     def _bring(self, name: str, stat: Stat | None) -> None:
         path = self.folder / name
@@ -161,6 +188,7 @@ class Bucket:
             if stat is None:
                 return self._drop([path])
             if stat.is_of(path):
+                self._known[name] = _mark(path)
                 return None
         self._aside.mkdir(parents=True, exist_ok=True)
         part = self._aside / f"{identity(name)[:16]}.{os.getpid()}.part"
@@ -168,13 +196,14 @@ class Bucket:
             if self._objects.get(name, part, stat.size if stat else 0):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 part.replace(path)
+                self._known[name] = _mark(path)
         finally:
             part.unlink(missing_ok=True)
 
     def _drop(self, paths: Iterable[Path]) -> None:
-        """Remove what was left here by an earlier driver and is not on the store.
+        """Remove what was left here before this driver began, and is not on the store.
 
-        What came here after this driver began is of its own work, and on its way to the store.
+        What came here since is of its own work, and on its way there.
         """
         for path in paths:
             if path.stat().st_ctime < self._began:
@@ -190,6 +219,12 @@ class Bucket:
         """The time by the clock that dates the files of this folder."""
         write_atomically(self._aside / "began", "")
         return (self._aside / "began").stat().st_ctime
+
+
+def _mark(path: Path) -> Mark:
+    """Another one after every change, also to the same size and at the same time."""
+    told = path.stat()
+    return told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns
 
 
 def _each(work: Callable[[Item], None], items: Iterable[Item]) -> None:

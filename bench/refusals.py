@@ -23,6 +23,11 @@ PASSING = frozenset(
 BUSY = frozenset({errno.EBUSY, errno.EIO, getattr(errno, "EREMOTEIO", errno.EIO)})
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 UNKNOWN_USER = re.compile("Credential|ProfileNotFound|TokenRetriev|RefreshError|UnauthorizedSSO")
+GIVEN = (
+    "give them as the store's own tools take them, for S3 as AWS_PROFILE or AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY"
+)
+"""How stores are told who asks."""
 
 
 def may_pass(error: Exception) -> bool:
@@ -55,10 +60,7 @@ def refusal(url: str, error: Exception) -> UserError:
     """What is wrong with the place ``url``, and what to do."""
     kind = _code(error) or type(error).__name__
     if UNKNOWN_USER.search(type(error).__name__):
-        return UserError(
-            f"There are no credentials for {url} ({kind}); give them as the store's own tools take "
-            "them, for S3 as AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
-        )
+        return UserError(f"There are no credentials for {url} ({kind}); {GIVEN}.")
     if isinstance(error, PermissionError):
         return UserError(
             f"The credentials at hand do not allow to read and write {url}, or have expired "
