@@ -1,5 +1,6 @@
 """What runs are called beside each other: what they are, and in what they differ."""
 
+import re
 import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,6 +67,11 @@ def folded(name: str, width: int) -> list[str]:
     """A name in lines of at most so many characters, broken between its parts where that can be."""
     spaced = name.replace(", ", ",").replace(",", ", ").replace(":", ": ")
     return [line.replace(": ", ":") for line in textwrap.wrap(spaced, width)]
+
+
+def parts(name: str) -> list[str]:
+    """A name cut where a narrow page may break it, though there is no space."""
+    return re.split(r"(?<=[,:])(?=\S)", name)
 
 
 def _part(chosen: Settings, digests: bool) -> Settings:

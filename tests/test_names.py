@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from bench.board import boards_of, key_of, read_board
 from bench.identity import identity
-from bench.names import folded, names, row_names
+from bench.names import folded, names, parts, row_names
 from bench.paths import leaderboards_folder
 from bench.results import RunResult
 from tests.conftest import made_up_result, made_up_rows
@@ -103,6 +103,10 @@ class TestFolded:
         lines = folded(name, width)
         assert all(len(line) <= width for line in lines)
         assert "".join(lines).replace(" ", "") == name.replace(" ", "")
+
+
+def test_a_page_may_break_a_name_where_there_is_no_space() -> None:
+    assert parts("a r1, pg:scale=3.0,omega=0.6") == ["a r1, pg:", "scale=3.0,", "omega=0.6"]
 
 
 @pytest.mark.parametrize("board", boards_of(leaderboards_folder()), ids=key_of)

@@ -10,6 +10,7 @@ from typing import Any
 from bench.api import Case
 from bench.editing import open_source
 from bench.gallery import Gallery, Picture
+from bench.names import parts
 from bench.prompts import Prompts, read_prompts
 from bench.report.figures import Figure
 from bench.report.shelf import Shelf
@@ -55,6 +56,7 @@ def html(shown: Together, data: dict[str, Any], figures: Sequence[Figure], files
     notes = [MINI] * any(result.mini_weights for result in results)
     notes += [PARTIAL] * any(result.limited for result in results)
     frame = Environment(loader=FileSystemLoader(SITE), autoescape=True, trim_blocks=True)
+    frame.filters["parts"] = parts
     return frame.get_template("index.html").render(
         mark=Markup(MARK),
         result=shown.first.result,

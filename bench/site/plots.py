@@ -13,12 +13,12 @@ from bench.standings import Section, tells_likeness
 
 CELL = 72.0
 """Width of an interval in a cell."""
-TOP, LEFT, RIGHT, BOTTOM = 14.0, 56.0, 320.0, 40.0
+TOP, LEFT, RIGHT, BOTTOM = 14.0, 56.0, 300.0, 40.0
 """The axes' edges, and the room under them; what a phone shows ends with them and a number."""
 LEAST, GAP = 260.0, 15.0
 """Least height of the axes, and from one name to the next."""
-LETTER = 5.9
-"""Width of a bold letter."""
+LETTER = 5.7
+"""Width of a letter of a name."""
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,15 @@
 """Pages of the site, written whole: the same bytes for the same boards."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 from bench.board import boards_of
 from bench.board_tables import EXPLAINED
+from bench.names import parts
 from bench.outcomes import EXPLAINED as REPRODUCED
 from bench.outcomes import Outcome
 from bench.papers import PAPERS, Paper, PublishedTable, read_paper
@@ -76,13 +75,8 @@ def _rendered(template: str, **shown: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["folding"] = _folding
+    environment.filters["parts"] = parts
     return environment.get_template(template).render(shown)
-
-
-def _folding(name: str) -> Markup:
-    """A name that a narrow page may break after its marks."""
-    return Markup(re.sub("([,:])", r"\1<wbr>", str(escape(name))))
 
 
 def _words(explained: str) -> str:

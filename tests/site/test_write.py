@@ -247,6 +247,13 @@ class TestInABrowser:
         assert page.evaluate("document.documentElement.scrollWidth") == width
         page.close()
 
+    def test_a_phone_shows_each_claims_verdict(self, browser: "Browser", shipped: Path) -> None:
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        page.goto(f"file://{shipped}/outcome-mini-1-sfo-table-4.html")
+        boxes = [verdict.bounding_box() for verdict in page.locator(".verdict").all()]
+        assert boxes and all(box and box["x"] + box["width"] <= 390 for box in boxes)
+        page.close()
+
     def test_a_phone_scrolls_tables_and_not_the_page(self, page: "Page") -> None:
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         assert page.locator(".wide").first.evaluate("wide => wide.scrollWidth > wide.clientWidth")
