@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -18,6 +19,7 @@ from bench.api import Frozen
 from bench.study import raters
 from bench.study.asked import Choice
 from bench.study.database import opened
+from bench.study.description import Id
 
 WEB = Path(__file__).parent / "web"
 BODY_LIMIT = 4096
@@ -30,6 +32,10 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "X-Robots-Tag": "noindex",
 }
 T = TypeVar("T")
@@ -38,7 +44,7 @@ T = TypeVar("T")
 class Given(Frozen):
     """The body of an answer."""
 
-    trial: str
+    trial: Id
     choices: dict[str, Choice]
 
 
@@ -104,6 +110,7 @@ def make_app(path: Path) -> Starlette:
             raters.Conflict: _handler(409, "This was answered before."),
             raters.NotAsked: _handler(422, "This is no answer to what was asked."),
             ValidationError: _handler(422, "This is no answer to what was asked."),
+            HTTPException: _nowhere,
         },
     )
 
@@ -134,6 +141,14 @@ def _token(request: Request) -> str:
 
 def _handler(status: int, words: str) -> Callable[[Request, Exception], Response]:
     return lambda request, error: _problem(status, words)
+
+
+def _nowhere(request: Request, error: Exception) -> Response:
+    """No such page, or not by this method, told as all problems are."""
+    assert isinstance(error, HTTPException)
+    answer = _problem(error.status_code, error.detail)
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 def _problem(status: int, words: str) -> Response:
