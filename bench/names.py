@@ -65,13 +65,13 @@ def told_apart(heads: Sequence[Head], chosen: Sequence[Settings]) -> list[str]:
 
 def folded(name: str, width: int) -> list[str]:
     """A name in lines of at most so many characters, broken between its parts where that can be."""
-    spaced = name.replace(", ", ",").replace(",", ", ").replace(":", ": ")
-    return [line.replace(": ", ":") for line in textwrap.wrap(spaced, width)]
+    lines = textwrap.wrap(" ".join(parts(name)), width)
+    return [line.replace(": ", ":") for line in lines]
 
 
 def parts(name: str) -> list[str]:
     """A name cut where a narrow page may break it, though there is no space."""
-    return re.split(r"(?<=[,:])(?=\S)", name)
+    return re.split(r"(?<=,)(?=\S)|(?<=:)(?=[^,\s]*=)", name)
 
 
 def _part(chosen: Settings, digests: bool) -> Settings:

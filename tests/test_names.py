@@ -107,6 +107,7 @@ class TestFolded:
 
 def test_a_page_may_break_a_name_where_there_is_no_space() -> None:
     assert parts("a r1, pg:scale=3.0,omega=0.6") == ["a r1, pg:", "scale=3.0,", "omega=0.6"]
+    assert parts("a r1, cfg:3.0") == ["a r1, cfg:3.0"]
 
 
 @pytest.mark.parametrize("board", boards_of(leaderboards_folder()), ids=key_of)

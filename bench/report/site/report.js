@@ -15,7 +15,7 @@ function element(tag, properties = {}, ...children) {
 
 /** A name that may break after its marks. */
 function folding(name) {
-  const parts = name.split(/(?<=[,:])(?=\S)/);
+  const parts = name.split(/(?<=,)(?=\S)|(?<=:)(?=[^,\s]*=)/);
   return parts.flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
 }
 
