@@ -6,7 +6,19 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.curves import COLOURS, Drawing, Panel, Point, Sweep, drawing, is_of, svg, write_curve
+from bench.curves import (
+    COLOURS,
+    Drawing,
+    Line,
+    Panel,
+    Point,
+    Sweep,
+    drawing,
+    is_of,
+    last_word,
+    svg,
+    write_curve,
+)
 from bench.papers import load_table
 from bench.stats import Estimate
 
@@ -34,6 +46,16 @@ def estimate(mean: float) -> Estimate:
 APART = drawn(
     sweep("a", (0.1, 0.1), (0.5, 0.5), (0.9, 0.9)), sweep("b", (0.1, 0.8), (0.6, 0.9), place=1)
 )
+
+
+def test_a_line_says_after_by_along_what_it_runs() -> None:
+    told = [Line(label=label, rows=("1", "2")) for label in ("Ours (ω=0), by λ", "CFG")]
+    assert [(line.name, line.setting) for line in told] == [("Ours (ω=0)", "λ"), ("CFG", "")]
+
+
+def test_a_point_is_named_by_the_last_word_of_its_row() -> None:
+    rows = ("0.6", "CFG, λ=2.0", "SD 1.5 + CFG, rank 8")
+    assert [last_word(row) for row in rows] == ["0.6", "2.0", "8"]
 
 
 class TestWhatIsDrawn:
