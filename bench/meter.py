@@ -1,7 +1,8 @@
 """How far pieces of work have come, told as the progress of the whole."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import cached_property
 
 from bench.api import Progress
 from bench.drawing import GENERATE
@@ -9,42 +10,56 @@ from bench.pieces import Job, Kind, Piece
 
 SUMMED: dict[Kind, tuple[str, str]] = {"draw": (GENERATE, "generate"), "look": ("Scoring", "score")}
 """What workers call the images that they draw or look at, and what the sum of these is called."""
+TOTALS = tuple(total for _, total in SUMMED.values())
 
 
-@dataclass
 class Meter:
-    """Sums what is told of images over ``pieces``, and passes on what is told of trainings."""
+    """Sums what is told of images over pieces of one kind, and passes on what trainings tell.
 
-    progress: Progress
-    jobs: Sequence[Job]
-    pieces: Sequence[Piece]
-    _images: dict[str, int] = field(default_factory=dict, init=False)
+    Of several jobs each is told by its label, besides the sum.
+    """
+
+    def __init__(self, progress: Progress, jobs: Sequence[Job], pieces: Sequence[Piece]) -> None:
+        self._progress, self._jobs, self._pieces = progress, jobs, pieces
+        self._images: dict[str, tuple[int, int]] = {}
 
     def told(self, piece: Piece, title: str, done: int, total: int) -> None:
         """A worker has come so far with a piece."""
-        inner, outer = SUMMED.get(piece.kind, ("", ""))
-        if title == inner:
-            self._count(piece, outer, done)
-        elif piece.kind != "look" and title:
-            self.progress(self._named(title, piece), done, total)
+        if not title:
+            return
+        if title == SUMMED.get(piece.kind, ("",))[0]:
+            self._count(piece, done)
+        elif piece.kind != "look":
+            self._progress(self._named(title, piece.job), done, total)
 
     def finished(self, piece: Piece) -> None:
         if piece.kind in SUMMED:
-            self._count(piece, SUMMED[piece.kind][1], piece.stop - piece.start)
+            self._count(piece, piece.stop - piece.start)
 
-    def _count(self, piece: Piece, title: str, images: int) -> None:
-        """Images that stood there before anything began count as done."""
-        wanted = sum(one.stop - one.start for one in self.pieces)
-        before = sum(len(self.jobs[job].plan.cases) for job in self._drawing()) - wanted
-        self._images[piece.key] = max(images, self._images.get(piece.key, 0))
-        done = sum(self._images.values())
-        rest = before if piece.kind == "draw" else 0
-        self.progress(title, rest + done, rest + wanted)
+    def _count(self, piece: Piece, images: int) -> None:
+        _, before = self._images.get(piece.key, (piece.job, 0))
+        self._images[piece.key] = piece.job, max(images, before)
+        title, done = SUMMED[piece.kind][1], self._there()
+        for job, count in self._images.values():
+            done[job] += count
+        wanted = {job: len(self._jobs[job].plan.cases) for job in self._wanted}
+        if len(wanted) > 1:
+            job = piece.job
+            self._progress(self._named(title, job), done[job], wanted[job])
+        self._progress(title, sum(done.values()), sum(wanted.values()))
 
-    def _drawing(self) -> set[int]:
-        return {piece.job for piece in self.pieces}
+    def _there(self) -> Counter[int]:
+        """Images by job that nobody has to draw, or to look at, any more."""
+        cases = {job: len(self._jobs[job].plan.cases) for job in self._wanted}
+        return Counter({job: cases[job] - wanted for job, wanted in self._wanted.items()})
 
-    def _named(self, title: str, piece: Piece) -> str:
-        """With its method where several are trained at once."""
-        several = len(self._drawing()) > 1
-        return f"{title} [{piece.job + 1}]" if several else title
+    @cached_property
+    def _wanted(self) -> Counter[int]:
+        """Images by job that pieces are about."""
+        wanted = Counter[int]()
+        for piece in self._pieces:
+            wanted[piece.job] += piece.stop - piece.start
+        return wanted
+
+    def _named(self, title: str, job: int) -> str:
+        return f"{title} {self._jobs[job].label}" if len(self._wanted) > 1 else title

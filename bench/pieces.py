@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.api import Case, Scope
+from bench.errors import UserError
 from bench.observe import Known
 from bench.plan import Plan, Specification
 
@@ -29,10 +30,18 @@ WORDS: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class Job:
-    """A run that is to be done, as every worker has it from the start."""
+    """A run that is to be done, as every worker has it from the start.
+
+    ``vanilla`` holds images of the same cases without the subject; the run goes to ``out``, a
+    folder or an address of one, or else to a folder under ``root`` that its identity names;
+    ``label``: what it is called among others.
+    """
 
     plan: Plan
     vanilla: Path | None = None
+    out: Path | str | None = None
+    root: str = "runs"
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,8 @@ class Seen:
     damaged: tuple[str, ...] = ()
 
 
-Outcome = Stated | Seen | None
+Outcome = Stated | Seen | UserError | None
+"""An error is one that the user can mend: the piece cannot be done as things are."""
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,9 @@ class Place(Protocol):
         Neighbours with one suffix go together; what follows goes only when all of them are there.
         """
 
+    def discard(self, name: str) -> None:
+        """Have the store forget all below ``"name/"``; what is here stays."""
+
     def exclusive(self) -> AbstractContextManager[None]:
         """No two processes drive one place. UserError when another one does."""
 
@@ -97,6 +100,9 @@ class Disk:
 
     def publish(self, *paths: Path) -> None:
         """Everything is here."""
+
+    def discard(self, name: str) -> None:
+        """Nothing is elsewhere."""
 
     def exclusive(self) -> AbstractContextManager[None]:
         return exclusive(self.folder, wait=False)
@@ -139,6 +145,12 @@ class Bucket:
         write_atomically(note, json.dumps(changed))
         self._send(changed)
         note.unlink()
+
+    def discard(self, name: str) -> None:
+        listed = self._objects.list(name)
+        _each(self._objects.remove, listed)
+        for each in listed:
+            self._known.pop(each, None)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

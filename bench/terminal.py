@@ -1,6 +1,6 @@
 """What people see: a progress bar with an estimate on a terminal, silence elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -21,8 +21,8 @@ stderr = Console(stderr=True)
 
 
 @contextmanager
-def progress_bars() -> Iterator[api.Progress]:
-    """A bar per title, on standard error."""
+def progress_bars(kept: Collection[str] | None = None) -> Iterator[api.Progress]:
+    """A bar per title, on standard error; finished ones go unless ``kept`` (None: all are)."""
     if not stderr.is_terminal:
         yield api.silent
         return
@@ -40,5 +40,7 @@ def progress_bars() -> Iterator[api.Progress]:
             if title not in tasks:
                 tasks[title] = bars.add_task(title, total=total)
             bars.update(tasks[title], completed=done, total=total)
+            if kept is not None and done >= total and title not in kept:
+                bars.remove_task(tasks.pop(title))
 
         yield show

@@ -97,6 +97,6 @@ def interruptible() -> Iterator[None]:
         yield
     except KeyboardInterrupt as interrupt:
         sys.stderr.write(
-            "bench: Interrupted; everything finished is kept: run the same command again to go on.\n"
+            "bench: Interrupted; everything finished is kept: run the same command to go on.\n"
         )
         raise typer.Exit(130) from interrupt

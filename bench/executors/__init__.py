@@ -20,8 +20,8 @@ class Pool(Protocol):
     def do(self, pieces: Sequence[Piece], told: Told) -> Iterator[tuple[Piece, Outcome]]:
         """Pieces as they are finished, in any order.
 
-        UserError where one cannot be done; a piece that was lost with its worker is done again, a
-        few times.
+        What cannot be done comes to a UserError; a piece that was lost with its worker is done
+        again, a few times.
         """
         ...
 

@@ -75,8 +75,9 @@ def do_with(
                 continue
             tries[piece.key] += 1
             if tries[piece.key] == TRIES:
-                raise UserError(_given_up(piece.told(jobs), why))
-            again.append(piece)
+                yield piece, UserError(_given_up(piece.told(jobs), why))
+            else:
+                again.append(piece)
         if len(under_way) < crew.workers:
             crew.nothing_waits()
         for future, piece in list(under_way.items()):
@@ -85,11 +86,11 @@ def do_with(
 
 
 def _result(future: "Future[Outcome]") -> Outcome:
-    """What a worker came to. What it says is told as it said it, whatever brought it here."""
+    """What a worker came to, or says that it cannot, whatever brought this here."""
     error = future.exception()
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, UserError):
-        raise cause from None
+    for told in (getattr(error, "cause", None), error):
+        if isinstance(told, UserError):
+            return told
     return future.result()
 
 

@@ -51,7 +51,10 @@ class Alone:
 
     def do(self, pieces: Sequence[Piece], told: Told) -> Iterator[tuple[Piece, Outcome]]:
         for piece in pieces:
-            yield piece, self.worker.do(piece, partial(told, piece))
+            try:
+                yield piece, self.worker.do(piece, partial(told, piece))
+            except UserError as error:
+                yield piece, error
 
 
 @dataclass(frozen=True)

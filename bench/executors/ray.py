@@ -21,8 +21,8 @@ from bench.pieces import Job, Outcome, Piece
 
 EVERY = 1.0
 """Seconds between two looks at the board."""
-CONNECTING = 60
-"""Seconds that a cluster has to answer."""
+ROOM = 30.0
+"""Seconds after which a worker that has not begun is taken to wait for another one's room."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,7 @@ class RayCrew:
     patience: float
     _idle: list[Any] = field(default_factory=list, init=False)
     _busy: dict[str, Any] = field(default_factory=dict, init=False)
+    _given: dict[str, float] = field(default_factory=dict, init=False)
     _beats: dict[str, Beat] = field(default_factory=dict, init=False)
     _read: float = field(default=0.0, init=False)
 
@@ -146,11 +147,13 @@ class RayCrew:
         self._beats.pop(piece.key, None)
         worker = self._idle.pop() if self._idle else self.hire()
         self._busy[piece.key] = worker
+        self._given[piece.key] = time.monotonic()
         future: Future[Outcome] = worker.do.remote(piece).future()
         return future
 
     def ended(self, piece: Piece, lost: bool) -> None:
         worker = self._busy.pop(piece.key)
+        del self._given[piece.key]
         if not lost:
             self._idle.append(worker)
 
@@ -175,10 +178,12 @@ class RayCrew:
         return self._beats.get(piece.key)
 
     def nothing_waits(self) -> None:
-        """An idle worker leaves where another one has no room to begin."""
-        unbegun = [key for key in self._busy if key not in self._beats]
-        if unbegun and self._idle and time.monotonic() - self._read < EVERY:
+        """An idle worker leaves where another one has had no room to begin for long."""
+        late = time.monotonic() - ROOM
+        stuck = [key for key, since in self._given.items() if since < late]
+        if self._idle and any(key not in self._beats for key in stuck):
             self.ray.kill(self._idle.pop())
+            self._given |= dict.fromkeys(stuck, time.monotonic())
 
     def _on_board(self) -> dict[str, Beat]:
         """Nothing where the board is lost for now, which no piece is to pay for."""

@@ -1,0 +1,118 @@
+"""`bench sweep`: many runs at once, what they share made once."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.commands.output import Json, print_json, say
+from bench.commands.workers import (
+    Address,
+    ExecutorOption,
+    Kind,
+    Patience,
+    PerWorker,
+    Workers,
+    executor_of,
+    interruptible,
+)
+from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from bench.pieces import Job
+    from bench.workshop import Done
+
+
+def sweep(
+    file: Annotated[
+        Path, typer.Argument(help="TOML with [defaults], [[run]] and [[grid]] tables.")
+    ],
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="Folder of the runs' folders, or an address of one.")
+    ] = "runs",
+    executor: ExecutorOption = Kind.local,
+    address: Address = None,
+    workers: Workers = None,
+    gpus_per_worker: PerWorker = None,
+    patience: Patience = 30,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and what it would cost.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Do a list of runs, or the grid of all combinations; negatives and trainings are shared.
+
+    A table in a [[grid]] is a run whose lists stand for alternatives. Run the same command again
+    to continue what was interrupted.
+    """
+    from bench.counterparts import demand_vanilla
+    from bench.sweeps import jobs_of, read_sweep
+
+    jobs = jobs_of(read_sweep(file), out)
+    for job in jobs:
+        demand_vanilla(job.plan.suite, job.plan.protocol, job.vanilla)
+    if dry_run:
+        _show_plan(jobs, as_json)
+        return
+    from bench.meter import TOTALS
+    from bench.run import execute_all
+    from bench.terminal import progress_bars
+
+    crew = executor_of(executor, address, workers, gpus_per_worker, patience)
+    with interruptible(), progress_bars(TOTALS) as progress:
+        done = execute_all(jobs, progress, crew)
+    if as_json:
+        print_json([_told(job, one) for job, one in zip(jobs, done, strict=True)])
+    else:
+        _show(jobs, done)
+    failures = [f"{j.label}: {one}" for j, one in zip(jobs, done, strict=True) if _failed(one)]
+    if failures:
+        raise UserError(" ".join(failures))
+
+
+def _failed(one: "Done | UserError") -> bool:
+    return isinstance(one, UserError)
+
+
+def _told(job: "Job", one: "Done | UserError") -> dict[str, Any]:
+    if isinstance(one, UserError):
+        return {"label": job.label, "method": job.plan.method, "failed": str(one)}
+    folder, result = one
+    metrics = {
+        name: told.model_dump(mode="json", include={"mean", "ci95", "n", "higher_is_better"})
+        for name, told in result.metrics.items()
+    }
+    return {
+        "label": job.label,
+        "method": result.method,
+        "suite": result.suite,
+        "protocol": result.protocol,
+        "run": str(folder),
+        "metrics": metrics,
+    }
+
+
+def _show(jobs: "list[Job]", done: "list[Done | UserError]") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from bench.terminal import stdout
+
+    names = list(dict.fromkeys(m for one in done if isinstance(one, tuple) for m in one[1].metrics))
+    table = Table("run", *names, "folder")
+    for job, one in zip(jobs, done, strict=True):
+        if isinstance(one, UserError):
+            table.add_row(Text(job.label), *["-"] * len(names), Text("failed", "bold red"))
+            continue
+        folder, result = one
+        means = [f"{result.metrics[n].mean:.3f}" if n in result.metrics else "-" for n in names]
+        table.add_row(Text(job.label), *means, Text(str(folder), overflow="fold"))
+    stdout.print(table)
+
+
+def _show_plan(jobs: "list[Job]", as_json: bool) -> None:
+    images = sum(len(job.plan.cases) for job in jobs)
+    if as_json:
+        print_json({"n_runs": len(jobs), "n_images": images})
+        return
+    say(f"{len(jobs)} runs, {images} images")
