@@ -12,6 +12,7 @@ from pydantic import Field, FiniteFloat
 from scipy import stats
 
 from bench.api import Frozen
+from bench.documents import MALFORMED
 from bench.errors import UserError
 from bench.stats import RESAMPLES, SEED
 from bench.study.agreement import alpha
@@ -88,7 +89,11 @@ class Vote:
 def analyse(path: Path) -> Analysis:
     """What a study says so far. UserError where nobody has answered who counts."""
     with opened(path) as connection:
-        settings, votes = settings_of(connection), _votes(connection)
+        settings = settings_of(connection)
+        try:
+            votes = _votes(connection)
+        except MALFORMED as error:
+            raise UserError(f"{path} is damaged: an answer is none; restore it.") from error
         trials = connection.execute("SELECT count(*) FROM trial").fetchone()[0]
         answered = connection.execute("SELECT count(DISTINCT trial) FROM answer").fetchone()[0]
     failed = {one.rater for one in votes if one.noise and one.vote < 0}

@@ -45,6 +45,13 @@ OF_EDITS = "background"
 """The question that only suites of edits can be asked."""
 
 
+def known(name: str) -> str:
+    """The name of a question. ValueError for any other."""
+    if name not in QUESTIONS:
+        raise ValueError(f"there is no question '{name[:40]}'")
+    return name
+
+
 def chosen(names: Iterable[str], edits: bool) -> tuple[str, ...]:
     """The questions of a study. UserError for unknown, repeated and inapplicable ones."""
     found = tuple(names)

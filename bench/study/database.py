@@ -7,12 +7,15 @@ import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from bench.api import Frozen
 from bench.errors import UserError
+from bench.study.asked import known
 
 APPLICATION = 0x73756273
 """Marks the file as a study (SQLite's application_id)."""
@@ -76,7 +79,7 @@ class Settings(Frozen):
     """What A and B are called in reports; raters never see it."""
     runs: tuple[str, str]
     """Identities of A and B."""
-    questions: tuple[str, ...]
+    questions: tuple[Annotated[str, AfterValidator(known)], ...]
     per_rater: int = Field(ge=1)
     """Pairs for each rater, besides the catch trials."""
     forced: bool
@@ -115,8 +118,15 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
             (kind,) = connection.execute("PRAGMA application_id").fetchone()
         if kind != APPLICATION:
             raise UserError(f"{path} is no study; name a file that 'bench study new' made.")
-        connection.execute("PRAGMA synchronous = FULL")
-        yield connection
+        try:
+            if _tables(connection) != _own_tables():
+                raise sqlite3.DatabaseError("its tables are not those of a study")
+            connection.execute("PRAGMA synchronous = FULL")
+            yield connection
+        except sqlite3.DatabaseError as error:
+            raise UserError(
+                f"The study {path} cannot be used ({error}); name one that is whole, or try again."
+            ) from error
 
 
 @contextmanager
@@ -138,13 +148,26 @@ def opaque() -> str:
 
 def settings_of(connection: sqlite3.Connection) -> Settings:
     """What the study is about. UserError for settings of another version of this package."""
-    (told,) = connection.execute("SELECT settings FROM study").fetchone()
+    row = connection.execute("SELECT settings FROM study").fetchone()
     try:
-        return Settings.model_validate_json(told)
+        return Settings.model_validate_json(row["settings"] if row else b"")
     except ValidationError as error:
         raise UserError(
             "The study was made by another version of subjectbench; use that one to read it."
         ) from error
+
+
+def _tables(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Whoever adds a view or a trigger has statements of theirs run by ours."""
+    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    return {(row[0], row[1]) for row in rows}
+
+
+@cache
+def _own_tables() -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        return _tables(connection)
 
 
 def _remove(part: Path) -> None:
@@ -156,5 +179,6 @@ def _remove(part: Path) -> None:
 def _connected(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
     connection.row_factory = sqlite3.Row
     return connection

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -155,7 +156,7 @@ def test_a_server_killed_amid_concurrent_raters_loses_no_answer_and_they_go_on(s
     def until_killed(address: str, link: str) -> None:
         try:
             take_part(address, link, acknowledged)
-        except (URLError, ConnectionError):
+        except (URLError, ConnectionError, HTTPException):
             return
 
     with served(study) as (address, process), ThreadPoolExecutor(len(raters)) as pool:
