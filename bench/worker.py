@@ -33,7 +33,7 @@ from bench.run_folder import log_to, stage_in
 from bench.score import Networks, look
 from bench.sitting import Sitting
 from bench.stamp import demand_same
-from bench.store import ImageStore
+from bench.store import SHARDS, ImageStore
 from bench.trainings import Trainings
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ class Worker:
         place, span = place_of(piece.place), Span(piece.name, piece.start, piece.stop)
         if easel.method.scope == "subject":
             place.fetch(f"checkpoints/{piece.name}/")
+        place.fetch(f"images/{SHARDS}/{piece.name}.jsonl")
         store = PublishedStore(place, piece.name)
         easel.draw(span, store, frozenset(piece.finished))
 
@@ -172,6 +173,8 @@ class Worker:
     def _publish_checkpoints(self, piece: Piece) -> None:
         """Those that changed since the last time."""
         place = place_of(piece.place)
+        if place.whole:
+            return
         files = sorted(file for file in (place.folder / "checkpoints").rglob("*") if file.is_file())
         ages = {file: file.stat().st_mtime_ns for file in files}
         changed = [file for file in files if self._published.get(file) != ages[file]]
