@@ -115,7 +115,7 @@ class Estimate:
         return {
             "disk_gb": rounded(self.disk, 1e9),
             "pflop": None if flops is None else rounded(flops, 1e15),
-            "memory_gb": None if self.memory is None else round(self.memory / 1e9, 1),
+            "memory_gb": None if self.memory is None else float(f"{self.memory / 1e9:.3g}"),
             "hours": None if seconds is None else round(sum(seconds.values()) / 3600, 2),
             "assumptions": list(self.assumptions),
         }
@@ -153,7 +153,7 @@ def estimate(
         flops,
         _memory(budget, facts, facts.network, number),
         _seconds(work, flops, device, speed, not budget.alone),
-        (f"{backbone}: {origin}", f"time: {_told(device, speed)}", *_assumed(speed)),
+        (f"{backbone}: {origin}", f"time: {_told(backbone, device, speed)}", *_assumed(speed)),
         weights,
     )
 
@@ -212,10 +212,10 @@ def _assumed(speed: Speed | None) -> tuple[str, ...]:
     return f"disk: {images}", f"compute: {beside}", MEMORY
 
 
-def _told(device: Device | None, speed: Speed | None) -> str:
+def _told(backbone: str, device: Device | None, speed: Speed | None) -> str:
     if speed:
         return f"measured here on {speed.date} ({speed.device}, {speed.dtype})"
-    unmeasured = "so no time: measure it with 'bench bench'"
+    unmeasured = f"so no time: measure it there with 'bench bench --backbone {backbone}'"
     if device is None:
         return f"no device at hand, {unmeasured}"
     if device.peak is None:

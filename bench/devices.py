@@ -8,6 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.errors import unknown
+
 PEAKS = {
     r"B200": 2250,
     r"H200": 989,
@@ -25,6 +27,18 @@ PEAKS = {
     r"RTX 3090": 71,
 }
 """Dense bf16 TFLOP/s by the name of a device, as its maker states them."""
+MEMORIES = {
+    r"B200": 180,
+    r"H200": 141,
+    r"H100": 80,
+    r"A100": 80,
+    r"L40": 48,
+    r"L4\b": 24,
+    r"RTX (6000 Ada|A6000)": 48,
+    r"RTX 5090": 32,
+    r"A10\b|RTX [34]090": 24,
+}
+"""GB, where a name does not say."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,20 @@ class Device:
         found = (peak for name, peak in PEAKS.items() if re.search(name, self.name))
         tera = next(found, None)
         return tera * 1e12 if tera else None
+
+
+def device_named(name: str) -> Device:
+    """A device that is elsewhere, such as "H100" or "A100 40GB".
+
+    UserError for a name that is not known.
+    """
+    told = re.search(r"(\d+) ?GB", name)
+    known = (memory for pattern, memory in MEMORIES.items() if re.search(pattern, name))
+    memory = int(told[1]) if told else next(known, None)
+    device = Device(name, (memory or 0) * 1e9)
+    if memory is None or device.peak is None:
+        raise unknown("device", name, [pattern.removesuffix(r"\b") for pattern in PEAKS])
+    return device
 
 
 def device_at_hand() -> Device | None:

@@ -5,6 +5,7 @@ They differ in where examples come from (``source`` and ``chosen``) and in the o
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +15,7 @@ from pydantic import Field
 from bench.api import Question, Scope, Workspace
 from bench.cost import Budget, Extent, Facts
 from bench.errors import UserError
+from bench.identity import Json
 from bench.methods.backbones.backbone import Backbone, Precision, Tokens, Weights
 from bench.methods.budgets import sft_budget, tuning_budget
 from bench.methods.choice import Difficulty, by_difficulty
@@ -25,6 +27,7 @@ from bench.methods.loop import Recipe, Training
 from bench.methods.objectives import Convention, Timesteps
 from bench.methods.pair_folder import PairFolder, Sampler, make_pairs
 from bench.methods.pairs import PairSource
+from bench.methods.pairs_there import pairs_there
 from bench.methods.sampling import answer
 from bench.methods.sft_base import MINI_SFT, SftBase, SftOptions
 from bench.methods.similarity import Similarity, similarities
@@ -209,6 +212,16 @@ class Compared(Tuned, ABC):
     @classmethod
     def draws(cls, options: Any) -> int:
         return cls.source(SimpleNamespace(options=options)).draws  # type: ignore[arg-type]
+
+    @classmethod
+    def pairs_kept(cls, options: Any, backbone: str, cache: Path) -> bool:
+        """Whether its pairs are in the cache, as far as that can be told without weights."""
+        return pairs_there(cls.pairs_source(options), options, backbone, cache)
+
+    @classmethod
+    def pairs_source(cls, options: Any) -> Json:
+        """What its pairs follow from, the corpus and the sampler aside."""
+        return cls.source(SimpleNamespace(options=options)).specification()  # type: ignore[arg-type]
 
     @abstractmethod
     def source(self) -> PairSource:
