@@ -63,13 +63,18 @@ class Processes:
         self.wait()
 
 
+def launched() -> int:
+    """How many of them ``accelerate launch`` started; 1 where nobody did."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @cache
 def processes() -> Processes:
     """Those that this process was started among; gives it an accelerator of its own.
 
     To be called before anything is put on one.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if launched() == 1:
         return Processes()
     import torch
     from accelerate import PartialState

@@ -17,7 +17,7 @@ from bench.plan import Request, make_plan
 from bench.processes import Processes, processes
 from bench.results import read_measured
 from bench.run import assist, execute
-from tests.commands import environment
+from tests.commands import environment, refusal_here
 from tests.methods.side_by_side import Parted
 
 
@@ -125,3 +125,11 @@ def test_a_training_per_subject_is_one_processes_work(
         with pytest.raises(UserError, match="run it without accelerate launch"):
             go(plan, tmp_path / "run")
     assert not list(tmp_path.iterdir())
+
+
+def test_processes_that_share_a_training_start_no_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    run = ("run", "--method", "sfo", "--suite", "mini", "--workers", "2")
+    assert "leave out --workers" in refusal_here(*run, home=tmp_path)

@@ -13,6 +13,7 @@ from bench.commands.workers import (
     Patience,
     PerWorker,
     Workers,
+    demand_alone,
     executor_of,
     interruptible,
 )
@@ -90,14 +91,15 @@ def run(
     if dry_run:
         _show_plan(plan, as_json)
         return
-    from bench.processes import processes
+    from bench.processes import launched, processes
     from bench.run import assist, execute
     from bench.run_folder import RunFolder
 
+    crew = executor_of(executor, address, workers, gpus_per_worker, patience)
+    demand_alone(launched(), crew)
     if not processes().first:
         assist(plan, out, vanilla)
         return
-    crew = executor_of(executor, address, workers, gpus_per_worker, patience)
     with interruptible(), progress_bars() as progress:
         folder, result = execute(plan, out, progress, vanilla, crew)
     seconds = RunFolder(folder).seconds()

@@ -85,6 +85,17 @@ def executor_of(
     return Processes(workers, share, patience * MINUTE)
 
 
+def demand_alone(processes: int, executor: "Executor") -> None:
+    """UserError where processes that share one training would each start workers of their own."""
+    from bench.executors.local import Here
+
+    if processes > 1 and not isinstance(executor, Here):
+        raise UserError(
+            "accelerate launch shares one training among processes, and workers share a run's "
+            "pieces: leave out --workers and --executor, or accelerate launch."
+        )
+
+
 def _demand(flag: str, value: float | None, least: float) -> None:
     if value is not None and not value >= least:
         raise UserError(f"{flag} is {value:g}; give a number of at least {least:g}.")
