@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from tempfile import TemporaryDirectory
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Self
 from zipfile import BadZipFile, ZipFile, ZipInfo, is_zipfile
 
 from bench.errors import UserError
@@ -19,7 +19,20 @@ SWELLING = 100
 """How many times its own size an archive may unpack to: photographs hardly shrink at all."""
 SMALL = 1 << 20
 """Bytes that any archive may unpack to."""
+HEADER = 1 << 16
+"""Bytes of what a tar archive says of one member."""
 CHUNK = 1 << 18
+BROKEN = (
+    BadZipFile,
+    tarfile.TarError,
+    EOFError,
+    LZMAError,
+    zlib.error,
+    NotImplementedError,
+    ValueError,
+    RecursionError,
+)
+"""What archives raise that are none, or not whole."""
 ENCRYPTED = 1
 
 Wanted = Callable[[str], bool]
@@ -39,7 +52,15 @@ class Member(NamedTuple):
 def is_archive(path: Path) -> bool:
     """Whether a file is a zip or tar archive, or says so by its name."""
     named = path.name.endswith((".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz"))
-    return path.is_file() and (named or is_zipfile(path) or tarfile.is_tarfile(path))
+    return path.is_file() and (named or is_zipfile(path) or _is_tar(path))
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        with tarfile.open(path, tarinfo=_Header):
+            return True
+    except (OSError, *BROKEN):
+        return False
 
 
 @contextmanager
@@ -107,8 +128,19 @@ def _opened(archive: Path) -> Iterator[Iterator[Member]]:
         with ZipFile(archive) as stored:
             yield (_of_zip(stored, info) for info in stored.infolist() if not info.is_dir())
     else:
-        with tarfile.open(archive) as tape:
+        with tarfile.open(archive, tarinfo=_Header) as tape:
             yield (_of_tar(tape, info) for info in tape if not info.isdir())
+
+
+class _Header(tarfile.TarInfo):
+    """Long names and the like stand before a member, and are read into memory whole."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        if not header.isfile() and header.size > HEADER:
+            raise tarfile.ReadError(f"a header of {header.size} bytes")
+        return header
 
 
 def _of_zip(stored: ZipFile, info: ZipInfo) -> Member:
@@ -146,15 +178,7 @@ def _too_large(archive: Path) -> UserError:
 def _damage_named(archive: Path) -> Iterator[None]:
     try:
         yield
-    except (
-        BadZipFile,
-        tarfile.TarError,
-        EOFError,
-        LZMAError,
-        zlib.error,
-        NotImplementedError,
-        FileExistsError,
-    ) as error:
+    except (FileExistsError, *BROKEN) as error:
         reason = str(error).partition("\n")[0].rstrip(":")
         raise UserError(
             f"{archive} is no whole zip or tar archive ({reason}); nothing was added: download it "
