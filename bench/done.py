@@ -5,14 +5,17 @@ method and the backbone: a dry run reads no gigabytes to learn a digest.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from sqlite3 import DatabaseError, connect
 from types import SimpleNamespace
 from typing import Any
 
 from bench import registry
 from bench.api import Case
+from bench.features import FeatureStore
 from bench.identity import file_digest
 from bench.made import MANIFEST, specification_of
 from bench.paths import cache
@@ -33,7 +36,8 @@ class Done:
     ``folder``: its run's, None where none was found; ``images``: finished files; ``trained``:
     subjects whose training is finished there, for a corpus the method's own name and ``sft``;
     ``kept``: subjects that another run has trained just so; ``pairs``: whether those that it would
-    draw are kept; ``scored``: whether its rows are there.
+    draw are kept; ``seen``: its images that an encoder has looked at; ``scored``: whether its rows
+    are there; ``foreign``: whether the folder asked for holds another run.
     """
 
     folder: Path | None = None
@@ -41,7 +45,9 @@ class Done:
     trained: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
     pairs: bool = False
+    seen: int = 0
     scored: bool = False
+    foreign: bool = False
 
     @property
     def document(self) -> dict[str, Any]:
@@ -52,7 +58,9 @@ class Done:
             "trainings": len(self.trained),
             "kept_trainings": len(self.kept),
             "kept_pairs": self.pairs,
+            "kept_features": self.seen,
             "scored": self.scored,
+            "another_run": self.foreign,
         }
 
 
@@ -64,15 +72,16 @@ def progress_of(plan: Plan, folder: Path | None = None) -> Done:
     folder = folder or find_folder(plan)
     told = specification_of(folder) if folder else None
     if folder is None or told is None or not is_of(plan, told):
-        return Done(kept=_kept(plan, None), pairs=_pairs(plan))
+        return Done(kept=_kept(plan, None), pairs=_pairs(plan), foreign=told is not None)
     images = _images(folder / "images", plan)
     trained = _trained(folder / CHECKPOINTS, plan)
     return Done(
         folder,
-        images,
+        frozenset(images),
         trained,
         _kept(plan, told) - trained,
         _pairs(plan),
+        _seen(images.values()),
         len(images) == len(plan.cases) and _is_scored(folder),
     )
 
@@ -119,23 +128,38 @@ def _is_scored(folder: Path) -> bool:
     return all((folder / name).is_file() for name in (RESULT_FILE, ROWS_FILE))
 
 
-def _images(folder: Path, plan: Plan) -> frozenset[str]:
+def _images(folder: Path, plan: Plan) -> dict[str, str]:
     """Those that stand in a ledger, or in a worker's part of it, and are still there."""
     ledgers = [folder / LEDGER, *sorted((folder / SHARDS).glob("*.jsonl"))]
-    listed = {file for ledger in ledgers for file in _listed(ledger)}
+    listed = dict(entry for ledger in ledgers for entry in _listed(ledger))
     wanted = (case.file for case in plan.cases)
-    return frozenset(file for file in wanted if file in listed and (folder / file).is_file())
+    return {file: listed[file] for file in wanted if file in listed and (folder / file).is_file()}
 
 
-def _listed(ledger: Path) -> Iterator[str]:
-    """A line torn by a kill lists nothing."""
+def _listed(ledger: Path) -> Iterator[tuple[str, str]]:
+    """Files and digests; a line torn by a kill lists nothing."""
     if not ledger.is_file():
         return
     for line in ledger.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            yield json.loads(line)["file"]
+            entry = json.loads(line)
+            yield entry["file"], entry["sha256"]
         except (ValueError, KeyError, TypeError):
             continue
+
+
+def _seen(digests: Iterable[str]) -> int:
+    """How many of these images an encoder has looked at.
+
+    ``immutable``: SQLite puts no file beside the cache, and a cache that cannot be read has none.
+    """
+    path = FeatureStore().path
+    try:
+        with closing(connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            found = connection.execute("SELECT DISTINCT digest FROM features").fetchall()
+    except DatabaseError:
+        return 0
+    return len(set(digests) & {digest for (digest,) in found})
 
 
 def _trained(checkpoints: Path, plan: Plan) -> frozenset[str]:

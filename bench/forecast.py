@@ -110,7 +110,7 @@ def forecast(
         budget,
         _estimate(plan, budget or Budget(alone=not _sees(plan)), len(missing), on),
         on,
-        _scores(plan, done),
+        _scores(plan, done, (device,) if device else (on, processor())),
         len(untrained) - len(subjects) + (pairs and not done.pairs),
     )
 
@@ -227,15 +227,17 @@ def encoders_of(plan: Plan) -> list[str]:
     return sorted({spec.encoder for spec in plan.protocol.metrics})
 
 
-def _scores(plan: Plan, done: Done) -> float | None:
-    """Seconds of looking at all images, as measured; None where that is not known."""
+def _scores(plan: Plan, done: Done, devices: Sequence[Device]) -> float | None:
+    """Seconds of looking at images that were not seen, as measured; None where that is unknown."""
     if done.scored:
         return 0.0
-    devices = (device_at_hand() or processor(), processor())
-    found = [
-        next(filter(None, (measured("encoder", name, device.name) for device in devices)), None)
-        for name in encoders_of(plan)
-    ]
-    if not all(found):
+    each = [_looking(name, devices) for name in encoders_of(plan)]
+    if any(seconds is None for seconds in each):
         return None
-    return len(plan.cases) * sum(speed.seconds["image"] for speed in found if speed)
+    return (len(plan.cases) - done.seen) * sum(seconds or 0.0 for seconds in each)
+
+
+def _looking(encoder: str, devices: Sequence[Device]) -> float | None:
+    """Seconds for an image on the first device that it was measured on."""
+    found = (measured("encoder", encoder, device.name) for device in devices)
+    return next((speed.seconds["image"] for speed in found if speed), None)

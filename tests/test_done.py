@@ -18,8 +18,16 @@ def test_a_finished_run_is_found_by_its_plan_and_all_of_it_is_done(world: Path) 
     assert done.folder == run_of(world, "dreambooth")
     assert done.images == {case.file for case in plan.cases}
     assert done.trained == set(plan.subjects)
+    assert done.seen == len({*done.images})
     assert done.scored
     assert contents(world) == before
+
+
+def test_images_that_no_encoder_has_looked_at_are_looked_at_again(world: Path) -> None:
+    (world / "home" / "cache" / "features.sqlite").write_bytes(b"damaged")
+    assert progress_of(plan_of("dreambooth")).seen == 0
+    (world / "home" / "cache" / "features.sqlite").unlink()
+    assert progress_of(plan_of("dreambooth")).seen == 0
 
 
 def test_of_a_corpus_it_is_the_methods_own_training_that_is_done(world: Path) -> None:
@@ -31,7 +39,7 @@ def test_of_a_corpus_it_is_the_methods_own_training_that_is_done(world: Path) ->
 def test_another_option_is_another_run(world: Path, changes: dict[str, str]) -> None:
     plan = plan_of("dreambooth", **changes)
     assert progress_of(plan) == Done()
-    assert progress_of(plan, run_of(world, "dreambooth")) == Done()
+    assert progress_of(plan, run_of(world, "dreambooth")) == Done(foreign=True)
 
 
 def test_another_way_of_drawing_has_its_trainings_kept(world: Path) -> None:

@@ -73,7 +73,9 @@ def test_everything_is_left_of_a_run_that_was_never_begun(fresh: Path) -> None:
         "trainings": 0,
         "kept_trainings": 0,
         "kept_pairs": False,
+        "kept_features": 0,
         "scored": False,
+        "another_run": False,
     }
     assert told["left"] == {"trainings": 2, "pairs": 0, "images": 12, "to_score": 12}
     assert told["pieces"] == {"train": 0, "draw": 2, "look": 2}

@@ -72,6 +72,8 @@ def _where(done: Mapping[str, Any], images: int) -> str:
     count = done["kept_trainings"]
     kept = f"; other runs have kept {count} of its trainings" if count else ""
     kept += "; its pairs are kept" if done["kept_pairs"] else ""
+    if done["another_run"]:
+        return f"The folder asked for holds another run: choose another --out{kept}."
     if done["run"] is None:
         return f"There is no run of it yet{kept}."
     scored = ", scored" if done["scored"] else ""
