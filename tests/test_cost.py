@@ -169,30 +169,23 @@ def test_a_dry_run_tells_counts_and_cost(dry: Callable[..., str], tmp_path: Path
     assert told["training"]["steps"] == 15_300
     assert set(told["disk_gb"]) == {"pairs", "answers", "encoded", "checkpoints"}
     assert told["pflop"]["answers"] == pytest.approx(3000 * 1.054, rel=0.01)
-    assert len(told["assumptions"]) == 5
+    assert any("backward pass" in assumption for assumption in told["assumptions"])
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("method", "training"),
+    ("method", "told"),
     [
-        (["sft-base"], "steps 0, examples 0, forwards 0, backwards 0, images 0"),
-        (["oracle"], "none"),
-        (
-            ["textual-inversion", "--set", "iterations=10", "--set", "batch=2"],
-            "steps 480, examples 960, forwards 960, backwards 960, images 0",
-        ),
+        (["sft-base"], ["sft-base on mini@1", "images to draw", "288", "501 kB"]),
+        (["oracle"], ["oracle on mini@1", "images to draw", "288"]),
+        (["textual-inversion"], ["trainings", "48", "Memory:", "Assumed:"]),
     ],
 )
-def test_a_dry_run_for_people_has_a_line_for_each_figure(
-    dry: Callable[..., str], method: list[str], training: str
+def test_a_dry_run_for_people_says_what_is_left_and_what_that_takes(
+    dry: Callable[..., str], method: list[str], told: list[str]
 ) -> None:
-    lines = dry("--method", *method, "--suite", "mini").splitlines()
-    told = {key: figure.strip() for key, _, figure in (line.partition(":") for line in lines)}
-    assert "cost" not in told and told["training"] == training
-    assert told["hours"] == "not known"
-    answers = "not known" if method == ["oracle"] else "pairs 0.0, answers 0.0005014"
-    assert told["disk_gb"].startswith(answers)
+    printed = dry("--method", *method, "--suite", "mini")
+    assert [words for words in told if words not in printed] == []
 
 
 def test_a_dry_run_knows_what_guidance_asks(dry: Callable[..., str]) -> None:

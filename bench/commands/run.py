@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.commands.output import Json, print_json, say
+from bench.commands.output import Json, print_json
 from bench.commands.workers import (
     Address,
     ExecutorOption,
@@ -21,8 +21,6 @@ from bench.commands.workers import (
 if TYPE_CHECKING:
     from bench.plan import Plan
     from bench.results import RunResult
-
-NOT_TOLD = "not known, and not in the figures below"
 
 
 def run(
@@ -88,18 +86,23 @@ def run(
     demand_vanilla(plan.suite, plan.protocol, vanilla)
     if plan.notice:
         stderr.print(plan.notice, soft_wrap=True)
+    crew = executor_of(executor, address, workers, gpus_per_worker, patience)
     if dry_run:
-        _show_plan(plan, as_json)
+        _forecast(plan, out, workers or 1, as_json)
         return
+    from bench.fit import demand_fit
     from bench.processes import launched, processes
     from bench.run import assist, execute
     from bench.run_folder import RunFolder
+    from bench.there import demand_there
 
-    crew = executor_of(executor, address, workers, gpus_per_worker, patience)
     demand_alone(launched(), crew)
     if not processes().first:
         assist(plan, out, vanilla)
         return
+    demand_there(plan)
+    if executor == Kind.local and (warning := demand_fit(plan, out)):
+        stderr.print(warning, soft_wrap=True)
     with interruptible(), progress_bars() as progress:
         folder, result = execute(plan, out, progress, vanilla, crew)
     seconds = RunFolder(folder).seconds()
@@ -107,6 +110,17 @@ def run(
         print_json(_summary(folder, result, seconds))
     else:
         _show_result(folder, result, seconds)
+
+
+def _forecast(plan: "Plan", out: str | None, workers: int, as_json: bool) -> None:
+    from bench.commands.forecast import show
+    from bench.dry_run import describe
+
+    document = describe(plan, out, workers)
+    if as_json:
+        print_json(document)
+    else:
+        show(document)
 
 
 def _summary(folder: Path, result: "RunResult", seconds: dict[str, float]) -> dict[str, Any]:
@@ -137,55 +151,3 @@ def _show_result(folder: Path, result: "RunResult", seconds: dict[str, float]) -
     stdout.print(table(result.suite, leaderboards_folder(), extra=result))
     times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
     stdout.print(f"Run: {folder} ({times})", soft_wrap=True)
-
-
-def _show_plan(plan: "Plan", as_json: bool) -> None:
-    document: dict[str, Any] = {
-        "method": plan.method,
-        "backbone": plan.backbone,
-        "suite": plan.suite.key,
-        "protocol": plan.protocol.key,
-        "options": plan.options,
-        "n_subjects": len(plan.subjects),
-        "n_seeds": plan.seeds,
-        "n_images": len(plan.cases),
-        "limited": plan.limited,
-        "encoders": sorted({spec.encoder for spec in plan.protocol.metrics}),
-        "cost": _cost(plan),
-    }
-    if as_json:
-        print_json(document)
-        return
-    cost = document.pop("cost")
-    _say_all({**document, **cost})
-
-
-def _cost(plan: "Plan") -> dict[str, Any]:
-    """Counts and estimates, the training's only where the method tells them."""
-    from bench import cost, registry
-
-    factory = registry.load("method", plan.method)
-    options = factory.Options.model_validate(plan.options)
-    facts, _ = cost.facts_of(plan.backbone)
-    ask = getattr(factory, "budget", None)
-    budget = ask(options, facts, cost.Extent.of(plan)) if ask and facts else None
-    told = cost.estimate(
-        budget or cost.Budget(),
-        len(plan.cases),
-        getattr(options, "steps", None),
-        plan.backbone,
-        cost.device_at_hand(),
-        getattr(options, "passes", 1),
-    )
-    trains = getattr(factory, "scope", "none") != "none"
-    untold = NOT_TOLD if trains else "none"
-    return {"training": cost.counts(budget) if budget else untold, **told.document}
-
-
-def _say_all(document: dict[str, Any]) -> None:
-    """A line each; figures by name, and every assumption on a line of its own."""
-    for key, value in document.items():
-        for each in value if key == "assumptions" else [value]:
-            if isinstance(each, dict) and key != "options":
-                each = ", ".join(f"{name} {figure}" for name, figure in each.items())
-            say(f"{key + ':':<12} {'not known' if each in (None, '') else each}")

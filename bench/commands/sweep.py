@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.commands.output import Json, print_json, say
+from bench.commands.output import Json, print_json
 from bench.commands.workers import (
     Address,
     ExecutorOption,
@@ -20,6 +20,7 @@ from bench.errors import UserError
 
 if TYPE_CHECKING:
     from bench.pieces import Job
+    from bench.plan import Plan
     from bench.workshop import Done
 
 
@@ -51,14 +52,20 @@ def sweep(
     jobs = jobs_of(read_sweep(file), out)
     for job in jobs:
         demand_vanilla(job.plan.suite, job.plan.protocol, job.vanilla)
+    crew = executor_of(executor, address, workers, gpus_per_worker, patience)
     if dry_run:
-        _show_plan(jobs, as_json)
+        _forecast(jobs, workers or 1, as_json)
         return
+    from bench.fit import demand_all_fit
     from bench.meter import TOTALS
     from bench.run import execute_all
-    from bench.terminal import progress_bars
+    from bench.terminal import progress_bars, stderr
+    from bench.there import demand_there
 
-    crew = executor_of(executor, address, workers, gpus_per_worker, patience)
+    for job in jobs:
+        demand_there(job.plan)
+    if executor == Kind.local and (warning := demand_all_fit(map(_asked, jobs))):
+        stderr.print(warning, soft_wrap=True)
     with interruptible(), progress_bars(TOTALS) as progress:
         done = execute_all(jobs, progress, crew)
     if as_json:
@@ -110,9 +117,20 @@ def _show(jobs: "list[Job]", done: "list[Done | UserError]") -> None:
     stdout.print(table)
 
 
-def _show_plan(jobs: "list[Job]", as_json: bool) -> None:
-    images = sum(len(job.plan.cases) for job in jobs)
+def _forecast(jobs: "list[Job]", workers: int, as_json: bool) -> None:
+    from bench.commands.forecast import show_all
+    from bench.dry_run import describe_all
+
+    document = describe_all(map(_asked, jobs), workers)
     if as_json:
-        print_json({"n_runs": len(jobs), "n_images": images})
-        return
-    say(f"{len(jobs)} runs, {images} images")
+        print_json(document)
+    else:
+        show_all(document)
+
+
+def _asked(job: "Job") -> tuple["Plan", str]:
+    """A plan with the folder that it is done in, or one beside which that will be."""
+    from bench.done import find_folder
+
+    found = None if "://" in job.root else find_folder(job.plan, Path(job.root))
+    return job.plan, str(found or f"{job.root}/{job.plan.suite.key}/new")

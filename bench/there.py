@@ -1,0 +1,19 @@
+"""Whether what a run needs is on this machine, asked before anything is loaded."""
+
+from bench import registry, weights
+from bench.gallery import Gallery
+from bench.plan import Plan
+from bench.questions import Questions
+from bench.sources import SOURCES
+
+
+def demand_there(plan: Plan) -> None:
+    """UserError for photographs and weights that are not here, with the command that brings them.
+
+    A backbone made of several parts says of the others when it is loaded.
+    """
+    Questions(Gallery(plan.suite))(plan.cases[0])
+    if plan.backbone in SOURCES:
+        weights.find(plan.backbone)
+    for spec in plan.protocol.metrics:
+        registry.load("encoder", spec.encoder)()
