@@ -174,10 +174,11 @@ class Bucket:
         self._known[name] = mark
 
     def _send_rest(self) -> None:
-        """What an earlier driver made, and could not publish."""
+        """What an earlier driver made and could not publish; what others did since stays."""
         for note in sorted(self._aside.glob(f"*{NOTE}"), key=lambda note: note.stat().st_mtime_ns):
             names = json.loads(note.read_text(encoding="utf-8"))
-            self._send(name for name in names if (self.folder / name).is_file())
+            here = [name for name in names if (self.folder / name).is_file()]
+            self._send([name for name in here if self._objects.stat(name) is None])
             note.unlink()
 
     def _renew(self) -> None:

@@ -19,6 +19,11 @@ SECRET = "wJalrXUtnFEMI-no-real-key"
 BUCKET = "runs"
 
 
+def no_fault(environ: Environ) -> str | None:
+    """Nothing goes wrong."""
+    return None
+
+
 class Store:
     """Buckets in memory, and what was asked of them: ("PUT", "/runs/a.png"), listings as "LIST"."""
 
@@ -26,18 +31,17 @@ class Store:
         self._application = application
         self._one_at_a_time = threading.Lock()
         self.asked: list[tuple[str, str]] = []
-        self.fault: Fault = lambda environ: None
+        self.fault: Fault = no_fault
         self.hangs = 30.0
         """Seconds that a request hangs which is made to."""
         self.address = ""
 
     def fresh(self) -> None:
         """One empty bucket, and nothing asked or going wrong."""
-        from moto.s3.models import s3_backends
-
-        for account in list(s3_backends.values()):
+        backends = pytest.importorskip("moto.s3.models").s3_backends
+        for account in list(backends.values()):
             account["aws"].reset()
-        self.fault = lambda environ: None
+        self.fault = no_fault
         client().create_bucket(Bucket=BUCKET)
         self.asked.clear()
 
@@ -65,15 +69,14 @@ class Store:
 def serving() -> Iterator[Store]:
     """A server with one empty bucket, which this process and its children find by themselves."""
     pytest.importorskip("s3fs")
-    pytest.importorskip("moto.server")
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    moto = pytest.importorskip("moto.moto_server.werkzeug_app")
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):
         def log(self, type: str, message: str, *arguments: Any) -> None:
             pass
 
-    store = Store(DomainDispatcherApplication(create_backend_app))
+    store = Store(moto.DomainDispatcherApplication(moto.create_backend_app))
     server = make_server("127.0.0.1", 0, store, threaded=True, request_handler=Quiet)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     store.address = f"http://127.0.0.1:{server.server_port}"
@@ -106,8 +109,7 @@ def client() -> Any:
 
 @cache
 def _client(address: str) -> Any:
-    import boto3
-
+    boto3 = pytest.importorskip("boto3")
     login = {"aws_access_key_id": "tester", "aws_secret_access_key": SECRET}
     return boto3.client("s3", endpoint_url=address, region_name="us-east-1", **login)
 

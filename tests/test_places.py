@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bench.errors import UserError
 from bench.paths import cache_in
 from bench.places import Bucket, Disk, place_of
-from tests.object_store import BUCKET, SECRET, Store, client, objects, serving
+from tests.object_store import BUCKET, SECRET, Store, client, no_fault, objects, serving
 
 RUN = f"s3://{BUCKET}/sfo/mini"
 SHARD = "images/ledger/0.jsonl"
@@ -219,18 +219,19 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_could_not_be_published_is_by_the_next_driver(
-    store: Store, machine: Callable[..., Bucket], monkeypatch: pytest.MonkeyPatch
+    store: Store, machine: Callable[..., Bucket]
 ) -> None:
-    monkeypatch.setattr("bench.objects.PATIENCE", 0.1)
     place = machine("a")
     with place.exclusive():
         place.publish(write(place, MANIFEST, "one"))
-        weights = write(place, "checkpoints/w", "hours of work")
-        store.fault = lambda environ: "403" if environ["PATH_INFO"].endswith("w") else None
-        assert "have expired" in refused(lambda: place.publish(weights))
-        store.fault = lambda environ: None
+        work = filled(place, checkpoints__state="step 1", checkpoints__w="hours of work")
+        store.fault = lambda environ: "403" if "checkpoints" in environ["PATH_INFO"] else None
+        assert "have expired" in refused(lambda: place.publish(*work))
+        store.fault = no_fault
+    client().put_object(Bucket=BUCKET, Key="sfo/mini/checkpoints/state", Body=b"step 2, elsewhere")
     with machine("a").exclusive():
         assert on_store()["checkpoints/w"] == b"hours of work"
+        assert on_store()["checkpoints/state"] == b"step 2, elsewhere"
 
 
 @pytest.mark.parametrize("other", ["two", None])
@@ -265,6 +266,18 @@ def test_the_stores_word_counts_of_what_lay_here_before(
         write(place, "images/ledger/new", "{}")
         place.fetch(MANIFEST, "images/ledger/", "images/cat/0")
         assert in_folder(place) == {MANIFEST: b"one", "images/ledger/new": b"{}", "other": b"kept"}
+
+
+def test_what_is_discarded_stays_here_and_can_be_published_again(
+    store: Store, machine: Callable[..., Bucket]
+) -> None:
+    place = machine("a")
+    paths = filled(place, images__ledger__0="{}", images__ledger__1="{}", images__0="png")
+    place.publish(*paths)
+    place.discard("images/ledger/")
+    assert on_store() == {"images/0": b"png"} and len(in_folder(place)) == 3
+    place.publish(*paths)
+    assert on_store() == in_folder(place)
 
 
 def test_only_what_changed_is_sent(store: Store, machine: Callable[..., Bucket]) -> None:
@@ -407,7 +420,7 @@ def test_a_store_that_fails_now_and_then_costs_time_alone(
     store.fault = lambda environ: fault if next(numbers) % 3 == 1 else None
     here.publish(*paths)
     there.fetch(*in_folder(here))
-    store.fault = lambda environ: None
+    store.fault = no_fault
     assert on_store() == in_folder(there) == in_folder(here)
 
 
