@@ -27,7 +27,10 @@ def in_note(text: str) -> str:
 
 def in_spreadsheet(record: Mapping[str, object]) -> dict[str, object]:
     """A record of which spreadsheets calculate nothing; numbers stay numbers."""
-    return {
-        name: f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
-        for name, value in record.items()
-    }
+    return {k: _uncalculated(v) if isinstance(v, str) else v for k, v in record.items()}
+
+
+def _uncalculated(text: str) -> str:
+    """On one line too: not every version of ``csv`` puts a carriage return between quotes."""
+    line = text.replace("\r", " ")
+    return f"'{line}" if line.startswith(FORMULAS) else line

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
+from bench.redaction import printable
 from bench.results import RunResult
 
 RULE = "rule"
@@ -26,7 +27,9 @@ def named(result: RunResult) -> str:
     if result.origin != "run":
         return f"{result.method} ({result.origin})"
     rule = result.options.get(RULE)
-    return f"{result.method} r{result.method_revision}" + (f", {rule}" if rule else "")
+    return f"{result.method} r{result.method_revision}" + (
+        f", {printable(str(rule))}" if rule else ""
+    )
 
 
 def row_names(results: Sequence[RunResult]) -> list[str]:
@@ -98,7 +101,7 @@ def _differing(one: Settings, others: Sequence[Settings]) -> Iterator[str]:
 
 def _written(key: str, value: JsonValue) -> str:
     """As it is written on the command line."""
-    short = str(value)[: 12 if _is_digest(value) else LONGEST]
+    short = printable(str(value))[: 12 if _is_digest(value) else LONGEST]
     if value is None or isinstance(value, bool):
         short = short.lower()
     return short if key == RULE else f"{key}={short}"

@@ -52,7 +52,7 @@ def layout(settings: Settings, count: int, edits: bool) -> str:
     """The page of one list of ``count`` trials, as Amazon Mechanical Turk takes it."""
     asked = {name: QUESTIONS[name] for name in settings.questions}
     sides = {side: words for side, words in SIDES.items() if side != "equal" or not settings.forced}
-    words = [f"<p>{escape(part)}</p>" for part in settings.consent.split("\n\n")]
+    words = [f"<p>{_shown(part)}</p>" for part in settings.consent.split("\n\n")]
     rules = [f"<p><b>{one.title}.</b> {one.instruction}</p>" for one in asked.values()]
     trials = [_trial(number, asked, sides, edits) for number in range(1, count + 1)]
     return "\n".join(
@@ -148,9 +148,14 @@ def _row(connection: Connection, album: _Album, token: str) -> dict[str, str]:
     return row
 
 
+def _shown(text: str) -> str:
+    """Text as HTML in which the platform finds no field to fill."""
+    return escape(text).replace("${", "&#36;{")
+
+
 def _field(text: str) -> str:
     """Text for the page, which opens as no formula in a spreadsheet either."""
-    escaped = escape(text)
+    escaped = _shown(text)
     return f"&#{ord(escaped[0])};{escaped[1:]}" if escaped.startswith(FORMULAS) else escaped
 
 
