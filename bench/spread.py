@@ -35,18 +35,23 @@ def spread(times: Iterable[float], workers: int) -> float:
 
 def _training_pieces(one: Forecast, seconds: Mapping[str, float]) -> list[float]:
     """What all subjects share is one piece of work."""
-    whole = seconds.get("pairs", 0.0) + seconds.get("training", 0.0)
-    return [] if one.scope == "subject" or not whole else [whole]
+    whole = _before_drawing(seconds)
+    return [whole] if one.scope == "corpus" and whole else []
 
 
 def drawing_pieces(one: Forecast, seconds: Mapping[str, float]) -> list[float]:
-    """Seconds of each: subjects with their trainings, or a few groups of images."""
+    """Seconds of each: subjects with their trainings, or a few groups of images.
+
+    What is trained for no subject is trained for an image.
+    """
     cases = one.plan.cases
     spans = drawing_spans(cases, one.scope, _batch(one))
     left = [sum(c.file in one.images for c in cases[span.start : span.stop]) for span in spans]
-    each = seconds.get("answers", 0.0) / max(1, len(one.images))
-    trained = set(one.subjects) if one.scope == "subject" else set()
-    own = (seconds.get("pairs", 0.0) + seconds.get("training", 0.0)) / max(1, len(trained))
+    whole = 0.0 if one.scope == "corpus" else _before_drawing(seconds)
+    trained = set(one.subjects) if one.scope == "subject" else set[str]()
+    own = whole / max(1, len(trained))
+    beside = 0.0 if trained else whole
+    each = (seconds.get("answers", 0.0) + beside) / max(1, len(one.images))
     return [
         count * each + (own if span.name in trained else 0.0)
         for count, span in zip(left, spans, strict=True)
@@ -58,6 +63,10 @@ def _looking_pieces(one: Forecast, seconds: Mapping[str, float]) -> list[float]:
     spans = subject_spans(one.plan.cases)
     whole = seconds.get("scores", 0.0)
     return [whole * (span.stop - span.start) / len(one.plan.cases) for span in spans]
+
+
+def _before_drawing(seconds: Mapping[str, float]) -> float:
+    return seconds.get("pairs", 0.0) + seconds.get("training", 0.0)
 
 
 def _batch(one: Forecast) -> int:

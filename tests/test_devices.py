@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.devices import Device, device_at_hand, processor
+from bench.devices import PEAKS, Device, device_at_hand, device_named, processor
+from bench.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,25 @@ def test_a_processor_is_another_device_with_other_threads(monkeypatch: pytest.Mo
     assert one.name.endswith(", 1 thread") and three.name.endswith(", 3 threads")
     assert not one.accelerator and one.peak is None
     assert one.memory > 1e9
+
+
+@pytest.mark.parametrize(
+    ("name", "gigabytes", "tera"),
+    [("H100", 80, 989), ("A100 40GB", 40, 312), ("L4", 24, 121), ("RTX 3090", 24, 71)],
+)
+def test_a_device_that_is_elsewhere_is_known_by_its_name(
+    name: str, gigabytes: float, tera: float
+) -> None:
+    device = device_named(name)
+    assert (device.name, device.memory, device.peak) == (name, gigabytes * 1e9, tera * 1e12)
+
+
+def test_whatever_has_a_known_speed_has_a_known_memory() -> None:
+    for pattern in PEAKS:
+        assert device_named(pattern.removesuffix(r"\b")).memory > 1e10
+
+
+@pytest.mark.parametrize("name", ["Abacus", "Abacus 80GB", ""])
+def test_a_device_that_nobody_knows_is_refused_with_those_that_are_known(name: str) -> None:
+    with pytest.raises(UserError, match=f"Unknown device '{name}'.*H100"):
+        device_named(name)

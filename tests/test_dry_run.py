@@ -144,6 +144,25 @@ def test_a_training_of_a_corpus_is_one_workers(fresh: Path) -> None:
     assert many["hours"] == one["hours"] == one["wall_hours"]
 
 
+@pytest.mark.parametrize(
+    ("method", "suite"),
+    [
+        *[(name, "mini") for name in ("dreambooth", "rpo", "siso", "sfo", "ddpo", "text-only")],
+        ("siso-edit", "mini-edit"),
+        ("oracle", "mini"),
+    ],
+)
+def test_one_worker_does_all_of_the_work_and_more_do_no_more(
+    fresh: Path, method: str, suite: str
+) -> None:
+    remember(MEASURED)
+    plan = make_plan(Request(method=method, suite=suite, limit_subjects=3))
+    one, three, many = (describe(plan, workers=n)["cost"] for n in (1, 3, 1000))
+    assert one["wall_hours"] == pytest.approx(one["hours"], rel=1e-3)
+    assert one["hours"] / 3 <= three["wall_hours"] * 1.001 <= one["wall_hours"] * 1.002
+    assert many["wall_hours"] <= three["wall_hours"]
+
+
 def test_another_device_can_be_asked_for(fresh: Path) -> None:
     cost = describe(dreambench("sfo", "flux-dev"), device=H100)["cost"]
     assert cost["training"]["steps"] == 15_300

@@ -85,7 +85,7 @@ def _stages(document: Mapping[str, Any]) -> "Table":
     table = _table("left", "", "disk", "operations", "device time")
     disk, work, hours = (cost[key] or {} for key in ("disk_gb", "pflop", "hours_of"))
     for stage, (name, counted) in STAGES.items():
-        if not left[counted]:
+        if not left[counted] and not work.get(stage):
             continue
         kept = "checkpoints" if stage == "training" else stage
         own = (disk.get(kept), work.get(stage), hours.get(stage))
