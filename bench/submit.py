@@ -15,7 +15,6 @@ from bench.recomputed import contradictions, scored_images
 from bench.results import RESULT_FILE, ROWS_FILE, Measured, read_measured, read_result
 from bench.revisions import changes
 from bench.sitting import place_of
-from bench.store import ImageStore
 from bench.suites import load_suite
 
 
@@ -86,8 +85,8 @@ def lacks(run: Measured) -> Iterator[str]:
 
 def _altered(folder: Path, scored: dict[str, str]) -> Iterator[str]:
     """Whether the images are those that were scored."""
-    store = ImageStore(folder / IMAGES)
-    other = [file for file, digest in scored.items() if _digest(store.path(file)) != digest]
+    images = folder / IMAGES
+    other = [file for file, digest in scored.items() if _digest(images / file) != digest]
     if other:
         yield (
             f"{folder}: {len(other)} of {len(scored)} images are missing or not those that were "

@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from schemathesis.core.failures import FailureGroup
 from starlette.testclient import TestClient
 
+from bench.errors import UserError
 from bench.study.app import BODY_LIMIT, make_app
 from bench.study.database import opened, settings_of
 from bench.study.description import openapi
@@ -216,3 +217,20 @@ def document_token(path: Path) -> str:
     with closing(sqlite3.connect(path)) as connection:
         found = connection.execute("SELECT token FROM rater").fetchone()
     return str(found[0]) if found else "x" * 22
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER t AFTER INSERT ON answer BEGIN DELETE FROM answer; END",
+        "CREATE VIEW v AS SELECT * FROM rater",
+        "DROP TABLE study; CREATE VIEW study AS WITH RECURSIVE n(i) AS "
+        "(SELECT 1 UNION ALL SELECT i FROM n) SELECT i AS settings FROM n WHERE i = 2",
+    ],
+)
+def test_statements_in_a_strangers_study_are_not_run(statement: str, tmp_path: Path) -> None:
+    study = write_study(tmp_path)
+    with closing(sqlite3.connect(study)) as connection:
+        connection.executescript(statement)
+    with pytest.raises(UserError, match="tables are not those of a study"), opened(study):
+        pass
