@@ -5,9 +5,10 @@ method and the backbone: a dry run reads no gigabytes to learn a digest.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from sqlite3 import DatabaseError, connect
 from types import SimpleNamespace
@@ -89,8 +90,8 @@ def progress_of(plan: Plan, folder: Path | None = None) -> Done:
 def find_folder(plan: Plan, runs: Path = Path("runs")) -> Path | None:
     """The newest folder below ``runs/`` with a run of this plan, whatever its weights were."""
     manifests = (runs / plan.suite.key).glob(f"{plan.method}-{plan.backbone}-*/{MANIFEST}")
-    newest = sorted(manifests, key=lambda path: path.stat().st_mtime, reverse=True)
-    return next((path.parent for path in newest if _is_of_folder(plan, path.parent)), None)
+    stated = _stated(plan)
+    return next((path.parent for path, told in _newest(manifests) if _agrees(stated, told)), None)
 
 
 def is_of(plan: Plan, told: dict[str, Any]) -> bool:
@@ -98,9 +99,16 @@ def is_of(plan: Plan, told: dict[str, Any]) -> bool:
 
     Files that options name are compared by their digests.
     """
+    return _agrees(_stated(plan), told)
+
+
+def _stated(plan: Plan) -> dict[str, Any]:
     revision = registry.load("method", plan.method).revision
     stated = specify(plan, SimpleNamespace(revision=revision, inputs={}), "", {})
-    ours = stated.model_dump(mode="json")
+    return stated.model_dump(mode="json")
+
+
+def _agrees(ours: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
     unknown = {"encoders", "inputs", "backbone_digest", "options"}
     if any(told.get(key) != ours[key] for key in ours.keys() - unknown):
         return False
@@ -111,9 +119,18 @@ def is_of(plan: Plan, told: dict[str, Any]) -> bool:
     )
 
 
-def _is_of_folder(plan: Plan, folder: Path) -> bool:
-    told = specification_of(folder)
-    return told is not None and is_of(plan, told)
+def _newest(manifests: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Those that say anything, the newest first."""
+    changed = {path: path.stat().st_mtime_ns for path in manifests}
+    for path in sorted(changed, key=lambda path: changed[path], reverse=True):
+        if told := _read(path.absolute().parent, changed[path]):
+            yield path, told
+
+
+@lru_cache(maxsize=10_000)
+def _read(folder: Path, changed: int) -> dict[str, Any] | None:
+    """A manifest as it was when it was last written: each of many plans looks at all of them."""
+    return specification_of(folder)
 
 
 def _is_input(value: Any, digest: Any) -> bool:
@@ -195,11 +212,8 @@ def _place(factory: Any, specification: Specification, case: Case) -> Path:
 def _sibling(plan: Plan, runs: Path = Path("runs")) -> dict[str, Any] | None:
     """What another run of the same method on the same backbone says of its weights."""
     manifests = runs.glob(f"*/{plan.method}-{plan.backbone}-*/{MANIFEST}")
-    newest = sorted(manifests, key=lambda path: path.stat().st_mtime, reverse=True)
-    found = (specification_of(path.parent) for path in newest)
-    return next(
-        (told for told in found if told and {"inputs", "backbone_digest"} <= set(told)), None
-    )
+    needed = {"inputs", "backbone_digest"}
+    return next((told for _, told in _newest(manifests) if needed <= set(told)), None)
 
 
 def _shipped(plan: Plan) -> dict[str, Any] | None:

@@ -97,7 +97,7 @@ def forecast(
     done = progress_of(plan, _folder(out))
     missing = frozenset(case.file for case in plan.cases) - done.images
     untrained = _untrained(plan, done, missing)
-    subjects = tuple(claims.fresh({name: _training_key(plan, name) for name in untrained}))
+    subjects = tuple(claims.fresh(_training_keys(plan, untrained)))
     pairs = done.pairs or _shares_pairs(plan, claims)
     budget = _budget(plan, done, subjects, missing, pairs)
     on = device or device_of(plan.backbone)
@@ -136,20 +136,18 @@ def _untrained(plan: Plan, done: Done, missing: frozenset[str]) -> list[str]:
     return [subject for subject in lacking if subject not in done.trained | done.kept]
 
 
-def _training_key(plan: Plan, subject: str) -> str:
-    """Equal for plans that would train the very same."""
-    factory = registry.load("method", plan.method)
-    drawing: frozenset[str] = getattr(factory.Options, "drawing", frozenset())
-    case = next(case for case in plan.cases if case.subject == subject)
-    return identity(
-        {
-            "method": plan.method,
-            "options": {k: v for k, v in plan.options.items() if k not in drawing},
-            "backbone": plan.backbone,
-            "suite": plan.suite.identity,
-            "subject": [case.subject, case.name, case.reference],
-        }
-    )
+def _training_keys(plan: Plan, subjects: Sequence[str]) -> dict[str, str]:
+    """Equal for plans that would train a subject in the very same way."""
+    options = registry.load("method", plan.method).Options
+    drawing: frozenset[str] = getattr(options, "drawing", frozenset())
+    followed = {
+        "method": plan.method,
+        "options": {k: v for k, v in plan.options.items() if k not in drawing},
+        "backbone": plan.backbone,
+        "suite": plan.suite.identity,
+    }
+    asked = {case.subject: [case.subject, case.name, case.reference] for case in plan.cases}
+    return {name: identity({**followed, "subject": asked[name]}) for name in subjects}
 
 
 PAIRS = ("negatives", "pool", "corpus", "seed", "steps", "guidance", "adapter")

@@ -142,7 +142,7 @@ def _show_fit(told: Mapping[str, Any]) -> None:
         where = ", ".join(disk["folders"])
         say(f"Disk: {size(disk['needed_gb'])} of {size(disk['free_gb'])} free ({where})")
     for memory in told["memories"]:
-        needed = f"{size(memory['needed_gb'])}, weights {size(memory['weights_gb'])}"
+        needed = f"{size(memory['needed_gb'])} at once, {size(memory['weights_gb'])} of it weights"
         say(f"Memory: {needed}; {memory['device']} has {size(memory['device_gb'])}")
     if told["wall_hours"] is not None:
         workers = f"{told['workers']} worker{'s' * (told['workers'] != 1)}"
