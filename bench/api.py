@@ -86,10 +86,9 @@ class Subject(Frozen):
     references: tuple[str, ...]
 
 
-class Case(Later):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
     """One question. Its noise depends on nothing else: not on batch, rank, order or machine."""
-
-    later = frozenset({"text"})
 
     suite: str
     subject: str

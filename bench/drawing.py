@@ -65,8 +65,7 @@ class Easel:
 
     def _train_subject(self, case: Case) -> None:
         method, directory = cast(SubjectMethod, self.method), case.subject
-        subjects = self.plan.subjects
-        place = f"{subjects.index(directory) + 1}/{len(subjects)}"
+        place = f"{self._numbers[directory]}/{len(self._numbers)}"
         own = _own(self.workspace, directory, f"{directory} {place}")
         material = _material(self.plan, self._gallery, case)
         if self.trainings is None:
@@ -109,12 +108,16 @@ class Easel:
         self.workspace.log({"event": "out of memory", "images": count, "halved": (count + 1) // 2})
 
     @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {subject: number for number, subject in enumerate(self.plan.subjects, start=1)}
+
+    @cached_property
     def _gallery(self) -> Gallery:
         return Gallery(self.plan.suite)
 
 
 def has_all(store: ImageStore, cases: Sequence[Case]) -> bool:
-    return store.has_all([case.file for case in cases])
+    return store.has_all(case.file for case in cases)
 
 
 def _all_in(cases: Sequence[Case], store: ImageStore, finished: frozenset[str]) -> bool:

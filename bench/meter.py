@@ -1,8 +1,7 @@
 """How far pieces of work have come, told as the progress of the whole."""
 
 from collections import Counter
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 
 from bench.api import Progress
 from bench.drawing import GENERATE
@@ -10,56 +9,59 @@ from bench.pieces import Job, Kind, Piece
 
 SUMMED: dict[Kind, tuple[str, str]] = {"draw": (GENERATE, "generate"), "look": ("Scoring", "score")}
 """What workers call the images that they draw or look at, and what the sum of these is called."""
+PREPARE = "prepare"
 TOTALS = tuple(total for _, total in SUMMED.values())
 
 
 class Meter:
     """Sums what is told of images over pieces of one kind, and passes on what trainings tell.
 
-    Of several jobs each is told by its label, besides the sum.
+    ``images``: how many the pieces of each job are about. Of several jobs each is told by its
+    label, besides the sum.
     """
 
-    def __init__(self, progress: Progress, jobs: Sequence[Job], pieces: Sequence[Piece]) -> None:
-        self._progress, self._jobs, self._pieces = progress, jobs, pieces
-        self._images: dict[str, tuple[int, int]] = {}
+    def __init__(self, progress: Progress, jobs: Sequence[Job], images: Mapping[int, int]) -> None:
+        self._progress, self._jobs = progress, jobs
+        self._wanted = {job: len(jobs[job].plan.cases) for job in images}
+        self._done = {job: self._wanted[job] - left for job, left in images.items()}
+        self._sums = Counter(wanted=sum(self._wanted.values()), done=sum(self._done.values()))
+        self._told = Counter[str]()
+        self._last: dict[str, tuple[str, int]] = {}
+        self._prepared = 0
 
     def told(self, piece: Piece, title: str, done: int, total: int) -> None:
         """A worker has come so far with a piece."""
-        if not title:
-            return
-        if title == SUMMED.get(piece.kind, ("",))[0]:
+        if piece.kind == "specify":
+            self._progress(PREPARE, self._prepared, len(self._wanted))
+        elif piece.kind in SUMMED and title == SUMMED[piece.kind][0]:
             self._count(piece, done)
-        elif piece.kind != "look":
+        elif title and piece.kind != "look":
+            self._last[piece.key] = self._named(title, piece.job), total
             self._progress(self._named(title, piece.job), done, total)
 
     def finished(self, piece: Piece) -> None:
+        """What was told of it last may have come earlier than its end."""
+        if piece.key in self._last:
+            title, total = self._last.pop(piece.key)
+            self._progress(title, total, total)
         if piece.kind in SUMMED:
             self._count(piece, piece.stop - piece.start)
+        if piece.kind == "specify":
+            self._prepared += 1
+            self._progress(PREPARE, self._prepared, len(self._wanted))
 
     def _count(self, piece: Piece, images: int) -> None:
-        _, before = self._images.get(piece.key, (piece.job, 0))
-        self._images[piece.key] = piece.job, max(images, before)
-        title, done = SUMMED[piece.kind][1], self._there()
-        for job, count in self._images.values():
-            done[job] += count
-        wanted = {job: len(self._jobs[job].plan.cases) for job in self._wanted}
-        if len(wanted) > 1:
-            job = piece.job
-            self._progress(self._named(title, job), done[job], wanted[job])
-        self._progress(title, sum(done.values()), sum(wanted.values()))
-
-    def _there(self) -> Counter[int]:
-        """Images by job that nobody has to draw, or to look at, any more."""
-        cases = {job: len(self._jobs[job].plan.cases) for job in self._wanted}
-        return Counter({job: cases[job] - wanted for job, wanted in self._wanted.items()})
-
-    @cached_property
-    def _wanted(self) -> Counter[int]:
-        """Images by job that pieces are about."""
-        wanted = Counter[int]()
-        for piece in self._pieces:
-            wanted[piece.job] += piece.stop - piece.start
-        return wanted
+        title, job = SUMMED[piece.kind][1], piece.job
+        more = max(0, images - self._told[piece.key])
+        self._told[piece.key] += more
+        self._done[job] += more
+        self._sums["done"] += more
+        if len(self._wanted) > 1:
+            self._progress(self._named(title, job), self._done[job], self._wanted[job])
+        self._progress(title, self._sums["done"], self._sums["wanted"])
 
     def _named(self, title: str, job: int) -> str:
-        return f"{title} {self._jobs[job].label}" if len(self._wanted) > 1 else title
+        """With what its run is called among others, where that is more than the method."""
+        one = self._jobs[job]
+        label = one.label.removeprefix(one.plan.method)
+        return f"{title}{label}" if len(self._jobs) > 1 else title

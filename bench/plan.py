@@ -1,5 +1,6 @@
 """What is to be done: the cases of a run and the specification that is its identity."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import Field, JsonValue
@@ -7,6 +8,7 @@ from pydantic import Field, JsonValue
 from bench import registry
 from bench.api import Case, Frozen, Method, Subject
 from bench.errors import UserError
+from bench.identity import identity
 from bench.options import resolve
 from bench.protocols import Protocol, list_protocols, load_protocol
 from bench.suites import Suite, load_suite, prompts_for
@@ -46,6 +48,12 @@ class Plan(Frozen):
     @property
     def subjects(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(case.subject for case in self.cases))
+
+    @property
+    def identity(self) -> str:
+        """See ``Frozen``; cases follow from the rest, and may be too many to be spelled out."""
+        told = self.model_dump(mode="json", exclude={"cases"})
+        return identity({**told, "subjects": self.subjects})
 
 
 class Specification(Frozen):
@@ -171,21 +179,26 @@ def make_cases(
     suite: Suite, protocol: Protocol, subjects: tuple[Subject, ...], seeds: int
 ) -> tuple[Case, ...]:
     """Every question, by subject, prompt and seed."""
-    return tuple(
-        Case(
-            suite=suite.key,
-            subject=subject.directory,
-            prompt_index=index,
-            prompt=template.format(_name(subject, protocol)),
-            name=_name(subject, protocol),
-            reference=protocol.input_references.get(subject.directory, ""),
-            seed=seed,
-            text=_text(subject, template, protocol),
-        )
-        for subject in subjects
-        for index, template in enumerate(prompts_for(suite, subject))
-        for seed in range(seeds)
-    )
+    return tuple(case for subject in subjects for case in _cases(suite, protocol, subject, seeds))
+
+
+def _cases(suite: Suite, protocol: Protocol, subject: Subject, seeds: int) -> Iterator[Case]:
+    """A prompt is spelled out once for all of its seeds."""
+    key, name = suite.key, _name(subject, protocol)
+    reference = protocol.input_references.get(subject.directory, "")
+    for index, template in enumerate(prompts_for(suite, subject)):
+        prompt, text = template.format(name), _text(subject, template, protocol)
+        for seed in range(seeds):
+            yield Case(
+                suite=key,
+                subject=subject.directory,
+                prompt_index=index,
+                prompt=prompt,
+                name=name,
+                reference=reference,
+                seed=seed,
+                text=text,
+            )
 
 
 def _text(subject: Subject, template: str, protocol: Protocol) -> str | None:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, NoReturn
 
@@ -69,7 +69,7 @@ class ImageStore:
         for ledger in [self.ledger] if shard else [self.ledger, *self._shards()]:
             self._read(ledger)
 
-    def has_all(self, files: Sequence[str]) -> bool:
+    def has_all(self, files: Iterable[str]) -> bool:
         return all(file in self.digests for file in files)
 
     def put_all(self, images: Mapping[str, "Image"]) -> None:
@@ -98,10 +98,12 @@ class ImageStore:
         ``everywhere`` is False where images may lie elsewhere alone. UserError as ``set_aside``
         says it.
         """
-        ages = dict(self._ages())
-        missing = [file for file in self.digests if file not in ages] if everywhere else []
-        younger = [file for file, age in ages.items() if age >= self._written.get(file, age + 1)]
-        altered = [file for file in younger if not self.intact(file)]
+        missing, altered = list[str](), list[str]()
+        for folder, files in sorted(_by_folder(self.digests).items()):
+            ages = dict(self._ages(folder))
+            missing += [file for file in files if everywhere and file not in ages]
+            younger = [file for file in files if self._is_younger(file, ages.get(file))]
+            altered += [file for file in younger if not self.intact(file)]
         if missing or altered:
             self.set_aside([*missing, *altered])
 
@@ -140,18 +142,22 @@ class ImageStore:
         with suppress(OSError):
             (self.folder / SHARDS).rmdir()
 
-    def _ages(self) -> Iterator[tuple[str, int]]:
+    def _is_younger(self, file: str, age: int | None) -> bool:
+        """Than the ledger in which it was found."""
+        written = self._written.get(file)
+        return age is not None and written is not None and age >= written
+
+    def _ages(self, folder: str) -> Iterator[tuple[str, int]]:
         """When each image was last written, in nanoseconds; what a kill left half-written goes."""
-        for folder in sorted({file.rpartition("/")[0] for file in self.digests}):
-            if not (self.folder / folder).is_dir():
-                continue
-            with os.scandir(self.folder / folder) as entries:
-                for entry in entries:
-                    if entry.name.endswith(PART):
-                        Path(entry).unlink(missing_ok=True)
-                        continue
-                    place = f"{folder}/{entry.name}" if folder else entry.name
-                    yield place, entry.stat().st_mtime_ns
+        if not (self.folder / folder).is_dir():
+            return
+        with os.scandir(self.folder / folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(PART):
+                    Path(entry).unlink(missing_ok=True)
+                    continue
+                place = f"{folder}/{entry.name}" if folder else entry.name
+                yield place, entry.stat().st_mtime_ns
 
     def _append(self, file: str, digest: str) -> None:
         self.ledger.parent.mkdir(parents=True, exist_ok=True)
@@ -172,20 +178,27 @@ class ImageStore:
         whole = content[: content.rfind(b"\n") + 1]
         if whole != content:
             write_atomically(ledger, whole)
-        for file, digest in filter(None, map(_entry, whole.splitlines())):
+        for file, digest in filter(None, map(_entry, io.BytesIO(whole))):
             self.digests[file] = digest
             self._written[file] = written
+
+
+def _by_folder(files: Iterable[str]) -> dict[str, list[str]]:
+    folders: dict[str, list[str]] = {}
+    for file in files:
+        folders.setdefault(file.rpartition("/")[0], []).append(file)
+    return folders
 
 
 def _entry(line: bytes) -> tuple[str, str] | None:
     """An image and its digest; None for a damaged line, and for one that names no place inside."""
     try:
         told = json.loads(line)
-        file, digest = PurePosixPath(told["file"]), str(told["sha256"])
+        file, digest = str(told["file"]), str(told["sha256"])
     except (ValueError, TypeError, KeyError):
         return None
-    inside = not file.is_absolute() and ".." not in file.parts
-    return (str(told["file"]), digest) if inside else None
+    inside = not file.startswith("/") and ".." not in file.split("/")
+    return (file, digest) if inside else None
 
 
 def _line(entry: tuple[str, str]) -> str:

@@ -262,11 +262,12 @@ def parse_suite(specified: Path, folder: Path) -> Suite:
             f"'bench data add {name} PATH' with it."
         )
     images = tuple(ImageFile.model_validate(row) for row in read_table(folder / "images.tsv"))
+    references = _references(images)
     return Suite(
         **stated,
         name=specified.parent.name,
         version=int(specified.name),
-        subjects=tuple(_subject(row, images) for row in read_table(folder / "subjects.tsv")),
+        subjects=tuple(_subject(row, references) for row in read_table(folder / "subjects.tsv")),
         prompts_object=_lines(folder / "prompts_object.txt"),
         prompts_live=_lines(folder / "prompts_live.txt"),
         images=images,
@@ -296,10 +297,17 @@ def _own_prompts(path: Path) -> dict[str, tuple[str, ...]] | None:
     return prompts
 
 
-def _subject(row: dict[str, Any], images: tuple[ImageFile, ...]) -> Subject:
-    paths = (image.path.split("/") for image in images)
-    references = tuple(file for directory, file in paths if directory == row["directory"])
-    return Subject(**row, references=references)
+def _references(images: tuple[ImageFile, ...]) -> dict[str, list[str]]:
+    """Directory to its files, in their order."""
+    references: dict[str, list[str]] = {}
+    for image in images:
+        directory, file = image.path.split("/")
+        references.setdefault(directory, []).append(file)
+    return references
+
+
+def _subject(row: dict[str, Any], references: dict[str, list[str]]) -> Subject:
+    return Subject(**row, references=tuple(references.get(row["directory"], ())))
 
 
 def _lines(path: Path) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from bench import store
@@ -57,7 +58,12 @@ class Commission:
     def drawn(self) -> bool:
         return has_all(self.folder.images, self.plan.cases)
 
-    @property
+    @cached_property
+    def identity(self) -> str:
+        """Of the specification, which is long where there are many subjects."""
+        return self.stated.specification.identity
+
+    @cached_property
     def address(self) -> str:
         """Of the run's folder, for workers wherever they are."""
         return str(self.place.folder.absolute()) if self.place.whole else self.place.url
@@ -69,7 +75,7 @@ class Commission:
             kind,
             self.number,
             stamp(),
-            self.stated.specification.identity,
+            self.identity,
             self.address,
             span.name,
             span.start,
@@ -90,37 +96,52 @@ class Workshop:
     progress: Progress
     failed: dict[int, UserError] = field(default_factory=dict, init=False)
 
-    def carry_out(self, numbers: Iterable[int]) -> Mapping[int, Done]:
+    def carry_out(self, numbers: Sequence[int]) -> Mapping[int, Done]:
         """Train for all, draw all, look at all, and then say what each came to."""
         with ExitStack() as held:
             asked = self._commissions(numbers, held)
             left = [one for one in asked if not (one.folder.scored and one.drawn)]
             undrawn = [one for one in left if not one.drawn]
-            self._do([one.piece("train") for one in undrawn])
-            self._do([piece for one in self._going(undrawn) for piece in _drawing(one)])
+            self._train(undrawn)
+            self._draw(self._going(undrawn))
             self._look(gathered := [_gathered(one) for one in self._going(left)])
             for one in self._going(gathered):
                 with self._noting(one.number):
                     _publish_result(one, self.progress)
             return {one.number: _read(one) for one in self._going(asked)}
 
-    def _commissions(self, numbers: Iterable[int], held: ExitStack) -> list[Commission]:
+    def _commissions(self, numbers: Sequence[int], held: ExitStack) -> list[Commission]:
         """Jobs whose folders were taken, until ``held`` is left."""
         asked = []
         pieces = [Piece("specify", number, stamp()) for number in numbers]
-        for piece, stated in sorted(self._outcomes(pieces), key=lambda told: told[0].job):
+        outcomes = self._outcomes(pieces, dict.fromkeys(numbers, 0))
+        for piece, stated in sorted(outcomes, key=lambda told: told[0].job):
             assert isinstance(stated, Stated)
             with self._noting(piece.job):
                 asked.append(_taken(piece.job, self.jobs[piece.job], stated, held))
         return asked
 
+    def _train(self, asked: Sequence[Commission]) -> None:
+        pieces = (one.piece("train") for one in asked)
+        for _ in self._outcomes(pieces, {one.number: 0 for one in asked}):
+            pass
+
+    def _draw(self, asked: Sequence[Commission]) -> None:
+        """Have everything drawn that is left, of which each piece is made when it is given out."""
+        left = {one.number: _left(one) for one in asked}
+        pieces = (one.piece("draw", span) for one in asked for span in left[one.number])
+        images = {number: sum(s.stop - s.start for s in spans) for number, spans in left.items()}
+        for _ in self._outcomes(pieces, images):
+            pass
+
     def _look(self, asked: Sequence[Commission]) -> None:
         """Have everything seen that is to be scored; images that are damaged are set aside."""
-        pieces = [
+        pieces = (
             one.piece("look", span) for one in asked for span in subject_spans(one.plan.cases)
-        ]
+        )
+        images = {one.number: len(one.plan.cases) for one in asked}
         features, damaged = FeatureStore(), dict[int, list[str]]()
-        for piece, seen in self._outcomes(pieces):
+        for piece, seen in self._outcomes(pieces, images):
             assert isinstance(seen, Seen)
             for recipe, vectors in seen.vectors.items():
                 features.put(recipe, vectors)
@@ -131,11 +152,11 @@ class Workshop:
                 with self._noting(one.number):
                     _set_aside(one, damaged[one.number])
 
-    def _do(self, pieces: Sequence[Piece]) -> list[Outcome]:
-        return [outcome for _, outcome in self._outcomes(pieces)]
-
-    def _outcomes(self, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Outcome]]:
-        meter = Meter(self.progress, self.jobs, pieces)
+    def _outcomes(
+        self, pieces: Iterable[Piece], images: Mapping[int, int]
+    ) -> Iterator[tuple[Piece, Outcome]]:
+        """What pieces come to that are about so many images of each job."""
+        meter = Meter(self.progress, self.jobs, images)
         for piece, outcome in self.pool.do(pieces, meter.told):
             meter.finished(piece)
             if isinstance(outcome, UserError):
@@ -179,11 +200,11 @@ def _read(one: Commission) -> Done:
     return one.place.folder, read_measured(one.place.folder).result
 
 
-def _drawing(one: Commission) -> list[Piece]:
+def _left(one: Commission) -> list[Span]:
     """What is left to be drawn."""
-    stated, cases = one.stated, one.plan.cases
-    pieces = [one.piece("draw", s) for s in drawing_spans(cases, stated.scope, stated.batch)]
-    return [piece for piece in pieces if len(piece.finished) < piece.stop - piece.start]
+    images, cases = one.folder.images, one.plan.cases
+    spans = drawing_spans(cases, one.stated.scope, one.stated.batch)
+    return [span for span in spans if not has_all(images, cases[span.start : span.stop])]
 
 
 def _gathered(one: Commission) -> Commission:

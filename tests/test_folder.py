@@ -3,6 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -148,7 +149,7 @@ def test_an_index_outside_a_subjects_folder_is_ambiguous_unless_there_is_one_sub
 
 
 def test_a_text_that_one_subject_is_asked_twice_needs_an_index(tmp_path: Path) -> None:
-    twice = [case.model_copy(update={"prompt": "a vase!"}) for case in asked(["vase"])]
+    twice = [replace(case, prompt="a vase!") for case in asked(["vase"])]
     draw(tmp_path / "vase" / "a vase-0.png")
     report = report_on(tmp_path, tuple(twice))
     assert "ambiguous vase/a vase-0.png: fits 2 prompts (vase): name it <prompt" in words(report)

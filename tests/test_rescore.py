@@ -1,6 +1,7 @@
 """The same images under every protocol of a suite."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def draw(
     """Noise in answer to every prompt, ``len(seeds)`` times."""
     rng = np.random.default_rng(0)
     for case in make_cases(suite, protocol, suite.subjects, len(seeds)):
-        path = folder / name(case.model_copy(update={"seed": seeds[case.seed]}))
+        path = folder / name(replace(case, seed=seeds[case.seed]))
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 255, (32, 32, 3), np.uint8)).save(path)
     return folder

@@ -1,6 +1,7 @@
 """Finished trainings are shared by the runs that would train the very same, and by no other."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def test_another_subject_name_or_photograph_is_another_training(
     tmp_path: Path, change: dict[str, str]
 ) -> None:
     shelf(tmp_path).keep(CASE, trained(tmp_path))
-    shelf(tmp_path).borrow(CASE.model_copy(update=change), into := tmp_path / "second")
+    shelf(tmp_path).borrow(replace(CASE, **change), into := tmp_path / "second")
     assert not into.exists()
 
 

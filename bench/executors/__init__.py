@@ -1,6 +1,6 @@
 """Who does the pieces of a run: this process, several of this machine, or a Ray cluster."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -17,8 +17,8 @@ class Pool(Protocol):
     def workers(self) -> int:
         """How many pieces are done at once, at most."""
 
-    def do(self, pieces: Sequence[Piece], told: Told) -> Iterator[tuple[Piece, Outcome]]:
-        """Pieces as they are finished, in any order.
+    def do(self, pieces: Iterable[Piece], told: Told) -> Iterator[tuple[Piece, Outcome]]:
+        """Pieces as they are finished, in any order; each is asked for when a worker is free.
 
         What cannot be done comes to a UserError; a piece that was lost with its worker is done
         again, a few times.

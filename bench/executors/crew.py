@@ -1,7 +1,7 @@
 """Several workers at once: pieces are given out, and those that were lost are given out again."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Protocol
 
@@ -51,7 +51,7 @@ class Crew(Protocol):
 
 
 def do_with(
-    crew: Crew, jobs: Sequence[Job], pieces: Sequence[Piece], told: Told
+    crew: Crew, jobs: Sequence[Job], pieces: Iterable[Piece], told: Told
 ) -> Iterator[tuple[Piece, Outcome]]:
     """Pieces as they are finished. See ``Pool.do``."""
     watch, tries = Watch(crew.patience, told), Counter[str]()

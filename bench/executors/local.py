@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Alone:
     worker: Worker
     workers: int = 1
 
-    def do(self, pieces: Sequence[Piece], told: Told) -> Iterator[tuple[Piece, Outcome]]:
+    def do(self, pieces: Iterable[Piece], told: Told) -> Iterator[tuple[Piece, Outcome]]:
         for piece in pieces:
             try:
                 yield piece, self.worker.do(piece, partial(told, piece))
@@ -106,7 +106,7 @@ class ProcessCrew:
     workers: int
     patience: float
 
-    def do(self, pieces: Sequence[Piece], told: Told) -> Iterator[tuple[Piece, Outcome]]:
+    def do(self, pieces: Iterable[Piece], told: Told) -> Iterator[tuple[Piece, Outcome]]:
         return do_with(self, self.jobs, pieces, told)
 
     def start(self, piece: Piece) -> Future[Outcome]:

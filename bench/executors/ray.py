@@ -5,7 +5,7 @@ loss; a piece that was lost is given to another one.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -139,7 +139,7 @@ class RayCrew:
     _beats: dict[str, Beat] = field(default_factory=dict, init=False)
     _read: float = field(default=0.0, init=False)
 
-    def do(self, pieces: Sequence[Piece], told: Told) -> Iterator[tuple[Piece, Outcome]]:
+    def do(self, pieces: Iterable[Piece], told: Told) -> Iterator[tuple[Piece, Outcome]]:
         return do_with(self, self.jobs, pieces, told)
 
     def start(self, piece: Piece) -> Future[Outcome]:

@@ -1,5 +1,6 @@
 """Anchors of edits: one keeps all and changes nothing, the other is the true edit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ def test_true_edits_are_those_of_the_world() -> None:
 
 
 def test_of_photographs_nobody_knows_the_true_edit() -> None:
-    asked = CASE.model_copy(update={"suite": "dreambench@1"})
+    asked = replace(CASE, suite="dreambench@1")
     with pytest.raises(UserError, match="Nobody knows the true edits of dreambench@1"):
         OracleEdit(None, NoOptions()).answer(Question(asked, None))
 

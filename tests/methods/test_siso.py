@@ -139,7 +139,7 @@ def test_without_simplification_the_answer_is_the_best_of_the_questions_own_iter
 
 def test_each_question_is_answered_by_itself(workspace: Workspace, tmp_path: Path) -> None:
     made, first = method(simplify=False, iterations=2), question(MUG)
-    second = replace(first, case=first.case.model_copy(update={"prompt_index": 1, "seed": 3}))
+    second = replace(first, case=replace(first.case, prompt_index=1, seed=3))
     made.train_subject(MUG, workspace)
     both = made.generate([first, second])
     other = method(simplify=False, iterations=2)
