@@ -141,6 +141,8 @@ class Bucket:
             self._lease.demand()
         names = [self._name(path) for path in paths]
         changed = [name for name in names if self._known.get(name) != _mark(self.folder / name)]
+        if not changed:
+            return
         note = self._aside / f"{uuid4().hex}{NOTE}"
         write_atomically(note, json.dumps(changed))
         self._send(changed)
@@ -186,13 +188,14 @@ class Bucket:
         own = self.folder / MANIFEST
         with exclusive(self._aside, wait=True):
             stated = self._objects.read(MANIFEST)
-            if stated is not None and own.is_file() and own.read_bytes() == stated:
-                return
-            shutil.rmtree(self.folder, ignore_errors=True)
-            for note in self._aside.glob(f"*{NOTE}"):
-                note.unlink()
-            if stated is not None:
+            if not own.is_file() or own.read_bytes() != stated:
+                shutil.rmtree(self.folder, ignore_errors=True)
+                for note in self._aside.glob(f"*{NOTE}"):
+                    note.unlink()
+                if stated is None:
+                    return
                 write_atomically(own, stated)
+            self._known[MANIFEST] = _mark(own)
 
     def _bring(self, name: str, stat: Stat | None) -> None:
         path = self.folder / name

@@ -33,7 +33,7 @@ from bench.run_folder import log_to, stage_in
 from bench.score import Networks, look
 from bench.sitting import Sitting
 from bench.stamp import demand_same
-from bench.store import SHARDS, ImageStore
+from bench.store import PART, SHARDS, ImageStore
 from bench.trainings import Trainings
 
 if TYPE_CHECKING:
@@ -60,7 +60,6 @@ class Worker:
         self._ready: tuple[int, Ready] | None = None
         self._easel: tuple[str, Easel] | None = None
         self._networks: Networks = {}
-        self._published: dict[Path, int] = {}
 
     def do(self, piece: Piece, progress: Progress = silent) -> Outcome:
         """What a piece asks for. UserError where it cannot be done, here or by this version."""
@@ -171,16 +170,12 @@ class Worker:
         return told
 
     def _publish_checkpoints(self, piece: Piece) -> None:
-        """Those that changed since the last time."""
-        place = place_of(piece.place)
-        if place.whole:
-            return
-        files = sorted(file for file in (place.folder / "checkpoints").rglob("*") if file.is_file())
-        ages = {file: file.stat().st_mtime_ns for file in files}
-        changed = [file for file in files if self._published.get(file) != ages[file]]
-        if changed:
-            place.publish(*changed)
-            self._published |= ages
+        """Those of what the piece trains, and not of what others train beside it."""
+        place, method = place_of(piece.place), self._at_hand(piece.job).method
+        alone = piece.kind == "draw" and method.scope == "subject"
+        folder = place.folder / "checkpoints" / (piece.name if alone else "")
+        files = (file for file in folder.rglob("*") if file.is_file())
+        place.publish(*sorted(file for file in files if not file.name.endswith(PART)))
 
 
 class PublishedStore(ImageStore):
