@@ -150,7 +150,9 @@ def _folder(backbone: str) -> Path | None:
     return next((place for place in places if (place / "config.json").is_file()), None)
 
 
+@cache
 def _read(folder: Path, facts: Facts) -> Network:
+    """Counting takes seconds, and a sweep asks for every run."""
     if isinstance(facts.network, Flux):
         told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         known = {field.name: told[field.name] for field in fields(Flux) if field.name in told}
