@@ -4,8 +4,9 @@ import csv
 import io
 import json
 import shutil
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,17 +14,20 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench import pictures
+from bench import official, own, pictures
 from bench.board import check as check_boards
 from bench.claims import read_claims
 from bench.expected import read_expected
 from bench.folder import check, index
+from bench.kept_pairs import list_pairs
 from bench.made import shown_by
+from bench.methods.pair_folder import PairFolder
 from bench.outcomes import read_outcome
 from bench.papers import read_paper
 from bench.paths import datasets_folder, leaderboards_folder
 from bench.plan import make_cases
 from bench.protocols import load_protocol, read_protocol
+from bench.ratings import Rating, read_scores
 from bench.results import read_measured, read_result, read_rows
 from bench.study.analysis import analyse
 from bench.study.crowd_results import import_results
@@ -232,3 +236,52 @@ def serve_nothing(path: Path) -> None:
         settings_of(connection)
         for token in tokens(connection):
             view(connection, token)
+
+
+CONCEPT = {"class_prompt": "cup", "instance_data_dir": "./benchmark_dataset/cup"} | {
+    "prompt_filename": "prompts/cup.txt"
+}
+
+
+class TestThingsToAdd:
+    @FEW
+    @given(twisted([CONCEPT]).map(as_json), st.text(max_size=20) | STRANGE.map(str))
+    def test_download(self, place: Path, listed: bytes, prompts: str) -> None:
+        for name, told in (("dataset", listed), ("dataset_multiconcept", b"[" + listed + b"]")):
+            written(place / f"{name}.json", told)
+        written(place / "prompts/cup.txt", prompts.encode("utf-8", "replace"))
+        written(place / "benchmark_dataset/cup/0.png", encoded("PNG"))
+        for suite in ("customconcept101", "customconcept101-multi"):
+            refused_or_read(partial(official.read, suite, place))
+
+    @FEW
+    @given(st.binary(max_size=40) | STRANGE.map(str).map(str.encode), st.booleans())
+    def test_suite_of_ones_own(
+        self, place: Path, monkeypatch: pytest.MonkeyPatch, prompts: bytes, bare: bool
+    ) -> None:
+        monkeypatch.setenv("SUBJECTBENCH_HOME", str(place / "home"))
+        written(place / "mine/prompts.txt", prompts)
+        written(place / "mine/cup/0.png", b"" if bare else encoded("PNG"))
+        if refused_or_read(lambda: own.make("mine", place / "mine")):
+            shutil.rmtree(place / "home")
+
+    @FEW
+    @given(damaged(b"uid,model,value\n1,a,0.5\n"))
+    def test_scores(self, place: Path, content: bytes) -> None:
+        ratings = {("1", "a"): {"x": Rating(1.0, 1.0)}}
+        refused_or_read(lambda: read_scores(written(place / "scores.csv", content), ratings))
+
+    pairs: ClassVar[Any] = {
+        "corpus": "c",
+        "backbone": "mini",
+        "draws": 1,
+        "specification": {"source": {"source": "cdns"}},
+        "items": [{"index": 0}],
+    }
+
+    @FEW
+    @given(twisted(pairs).map(as_json))
+    def test_pairs(self, place: Path, content: bytes) -> None:
+        written(place / "pairs/a/manifest.json", content)
+        refused_or_read(lambda: list_pairs(place))
+        refused_or_read(lambda: PairFolder(place / "pairs/a"))
