@@ -206,7 +206,7 @@ def _kept(plan: Plan, told: dict[str, Any] | None) -> frozenset[str]:
 
 def _place(factory: Any, specification: Specification, case: Case) -> Path:
     drawing: frozenset[str] = getattr(factory.Options, "drawing", frozenset())
-    return Trainings(cache() / "trainings", specification, drawing)._place(case)
+    return Trainings(cache() / "trainings", specification, drawing).place(case)
 
 
 def _sibling(plan: Plan, runs: Path = Path("runs")) -> dict[str, Any] | None:

@@ -34,7 +34,7 @@ class Trainings:
     @contextmanager
     def shared(self, case: Case, folder: Path) -> Iterator[None]:
         """While a case's subject is trained in ``folder``, or once somebody else has trained it."""
-        with exclusive(self._place(case).with_suffix(".work"), wait=True):
+        with exclusive(self.place(case).with_suffix(".work"), wait=True):
             self.borrow(case, folder)
             yield
             self.keep(case, folder)
@@ -44,7 +44,7 @@ class Trainings:
 
         One that is damaged is thrown away.
         """
-        kept = self._place(case)
+        kept = self.place(case)
         if into.exists() or not kept.is_dir():
             return
         if _is_sound(kept):
@@ -54,12 +54,13 @@ class Trainings:
 
     def keep(self, case: Case, made: Path) -> None:
         """Keep what was made of a case's subject, unless it is kept already."""
-        kept = self._place(case)
+        kept = self.place(case)
         if not kept.exists() and made.is_dir():
             _link_all(made, kept / FILES)
             write_atomically(kept / DIGESTS, json.dumps(_digests(kept / FILES)))
 
-    def _place(self, case: Case) -> Path:
+    def place(self, case: Case) -> Path:
+        """Where the training of a case's subject is kept, or would be."""
         stated = self.specification
         followed = {
             "method": stated.method,

@@ -188,6 +188,18 @@ def test_a_dry_run_for_people_says_what_is_left_and_what_that_takes(
     assert [words for words in told if words not in printed] == []
 
 
+def test_a_dry_run_may_be_for_a_device_that_is_elsewhere(dry: Callable[..., str]) -> None:
+    asked = ("--method", "sfo", "--suite", "dreambench", "--backbone", "flux-dev", "--json")
+    one, four = (
+        json.loads(dry(*asked, "--device", "H100", "--workers", workers))["cost"]
+        for workers in ("1", "4")
+    )
+    seconds = sum(one["pflop"].values()) * 1e15 / (0.4 * 989e12)
+    assert one["hours"] == pytest.approx(seconds / 3600, rel=0.01)
+    assert four["hours"] == one["hours"]
+    assert one["wall_hours"] / 4 < four["wall_hours"] < one["wall_hours"]
+
+
 def test_a_dry_run_knows_what_guidance_asks(dry: Callable[..., str]) -> None:
     asked = ("--method", "dreambooth", "--suite", "dreambench", "--backbone", "flux-dev", "--json")
     plain, guided = (json.loads(dry(*asked, *more))["cost"] for more in ((), ("--guidance", "pg")))

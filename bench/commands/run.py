@@ -8,6 +8,7 @@ import typer
 from bench.commands.output import Json, print_json
 from bench.commands.workers import (
     Address,
+    DeviceOption,
     ExecutorOption,
     Kind,
     Patience,
@@ -63,6 +64,7 @@ def run(
     gpus_per_worker: PerWorker = None,
     patience: Patience = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    device: DeviceOption = None,
     as_json: Json = False,
 ) -> None:
     """Train a method, answer a suite, score the images and show the leaderboard."""
@@ -88,7 +90,7 @@ def run(
         stderr.print(plan.notice, soft_wrap=True)
     crew = executor_of(executor, address, workers, gpus_per_worker, patience)
     if dry_run:
-        _forecast(plan, out, workers or 1, as_json)
+        _forecast(plan, out, workers or 1, device, as_json)
         return
     from bench.fit import demand_fit
     from bench.processes import launched, processes
@@ -112,11 +114,15 @@ def run(
         _show_result(folder, result, seconds)
 
 
-def _forecast(plan: "Plan", out: str | None, workers: int, as_json: bool) -> None:
+def _forecast(
+    plan: "Plan", out: str | None, workers: int, device: str | None, as_json: bool
+) -> None:
     from bench.commands.forecast import show
+    from bench.devices import device_named
     from bench.dry_run import describe
 
-    document = describe(plan, out, workers)
+    elsewhere = device_named(device) if device else None
+    document = describe(plan, out, workers, elsewhere)
     if as_json:
         print_json(document)
     else:

@@ -8,6 +8,7 @@ import typer
 from bench.commands.output import Json, print_json
 from bench.commands.workers import (
     Address,
+    DeviceOption,
     ExecutorOption,
     Kind,
     Patience,
@@ -39,6 +40,7 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and what it would cost.")
     ] = False,
+    device: DeviceOption = None,
     as_json: Json = False,
 ) -> None:
     """Do a list of runs, or the grid of all combinations; negatives and trainings are shared.
@@ -54,7 +56,7 @@ def sweep(
         demand_vanilla(job.plan.suite, job.plan.protocol, job.vanilla)
     crew = executor_of(executor, address, workers, gpus_per_worker, patience)
     if dry_run:
-        _forecast(jobs, workers or 1, as_json)
+        _forecast(jobs, workers or 1, device, as_json)
         return
     from bench.fit import demand_all_fit
     from bench.meter import TOTALS
@@ -117,11 +119,13 @@ def _show(jobs: "list[Job]", done: "list[Done | UserError]") -> None:
     stdout.print(table)
 
 
-def _forecast(jobs: "list[Job]", workers: int, as_json: bool) -> None:
+def _forecast(jobs: "list[Job]", workers: int, device: str | None, as_json: bool) -> None:
     from bench.commands.forecast import show_all
+    from bench.devices import device_named
     from bench.dry_run import describe_all
 
-    document = describe_all(map(_asked, jobs), workers)
+    elsewhere = device_named(device) if device else None
+    document = describe_all(map(_asked, jobs), workers, elsewhere)
     if as_json:
         print_json(document)
     else:

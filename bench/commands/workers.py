@@ -57,6 +57,12 @@ Patience = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device", help='Of a dry run for another machine, such as "H100" or "A100 40GB".'
+    ),
+]
 
 
 def executor_of(
