@@ -97,7 +97,7 @@ class Lease:
             self._objects.remove(now)
 
     def _refusal(self, holder: dict[str, Any]) -> UserError:
-        name = str(holder.get("host", "another machine")).partition(" ")[0]
+        name = str(holder.get("host", "")).partition(" ")[0] or "another machine"
         return UserError(
             f"Another process works in {self._objects.url} (process {holder.get('pid', '?')} on "
             f"{name}); wait for it, or choose another folder: one that was killed is given up "

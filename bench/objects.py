@@ -97,7 +97,10 @@ class Objects:
         """Fetch an object to a file; returns whether there is one."""
         with self._told():
             try:
-                self._call("get_file", self._key(name), str(path), size=size)
+                if self._on_s3 or size > SMALL:
+                    self._call("get_file", self._key(name), str(path), size=size)
+                else:  # get_file of other clients lists first, to see whether it is a folder
+                    path.write_bytes(self._call("cat_file", self._key(name)))
             except FileNotFoundError as error:
                 if not is_absent(error):
                     raise
@@ -166,7 +169,7 @@ class Objects:
                 for _ in range(2):
                     self._call("pipe_file", self._key(name), data, **condition)
             except Exception as error:
-                if is_taken(error) or is_absent(error):
+                if is_taken(error) or ("IfMatch" in condition and is_absent(error)):
                     return True
                 if not is_unheard_of(error):
                     raise

@@ -61,7 +61,7 @@ def refusal(url: str, error: Exception) -> UserError:
     kind = _code(error) or type(error).__name__
     if UNKNOWN_USER.search(type(error).__name__):
         return UserError(f"There are no credentials for {url} ({kind}); {GIVEN}.")
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or kind in {"401", "403"}:
         return UserError(
             f"The credentials at hand do not allow to read and write {url}, or have expired "
             f"({kind}); renew them and run the same command again, or choose another place."
@@ -89,4 +89,4 @@ def _code(error: Exception) -> str:
     """What the store itself calls an error, a word or number; empty where it did not speak."""
     response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
     code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
-    return re.sub(r"\W", "", str(code or ""))
+    return re.sub(r"\W", "", str(code or getattr(error, "code", None) or ""))

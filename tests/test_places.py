@@ -369,6 +369,8 @@ def test_a_lock_from_elsewhere_is_given_up_by_the_stores_clock(
     ticks = count(time.time() + 1e6)
     monkeypatch.setattr("time.time", lambda: next(ticks))
     assert "process 1 on elsewhere" in refused(machine("a").exclusive().__enter__)
+    client().put_object(Bucket=BUCKET, Key="sfo/mini/.lock", Body=b"no lock")
+    assert "process ? on another machine" in refused(machine("a").exclusive().__enter__)
     monkeypatch.setattr("bench.leases.STALE", -1)
     with machine("a").exclusive():
         assert list(on_store()) == [".lock"]
