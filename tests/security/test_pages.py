@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bench.board import build, table
+from bench.identity import identity
 from bench.markup import FORMULAS, in_cell, in_markdown, in_spreadsheet
 from bench.outcomes import read_outcome, write_outcome
 from bench.paths import datasets_folder, leaderboards_folder
@@ -99,11 +100,12 @@ def runs(suite: str, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [
         write_run(
             place / f"{name}{NAME}",
-            f"sfo-{name}",
+            "sfo",
             level,
             suite=suite,
             side=16,
-            options={"rule": f"{EVIL}{name}", EVIL: EVIL, "cells": ["=cmd|' /C calc'!A0"]},
+            identity=identity(name),
+            options={"rule": f"{name}{EVIL}", EVIL: EVIL, "cells": ["=cmd|' /C calc'!A0"]},
         )
         for name, level in levels.items()
     ]
