@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
@@ -37,7 +37,11 @@ class Unreadable(UserError):
         super().__init__(
             f"The image {path} cannot be read ({reason}); make it again, best as an 8-bit RGB PNG."
         )
-        self.reason = reason
+        self.path, self.reason = path, reason
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, str]]:
+        """Errors of workers come back through a pipe, made anew of what they were made of."""
+        return type(self), (self.path, self.reason)
 
 
 class Header(Frozen):

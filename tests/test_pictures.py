@@ -1,6 +1,7 @@
 """Every kind of image file becomes the RGB pixels that a person would see, or one clear error."""
 
 import io
+import pickle
 import struct
 import zlib
 from collections.abc import Callable
@@ -290,3 +291,9 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
     path.write_bytes(png((30000, 30000), 2, [0]))
     with pytest.raises(Unreadable, match="more than 179 million pixels"):
         read(path)
+
+
+def test_why_it_cannot_be_read_is_told_across_processes() -> None:
+    error = pickle.loads(pickle.dumps(Unreadable(Path("a.png"), "it is cut off")))
+    assert (type(error), error.reason) == (Unreadable, "it is cut off")
+    assert "a.png cannot be read (it is cut off)" in str(error)
