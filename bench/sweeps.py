@@ -74,10 +74,11 @@ def read_sweep(path: Path) -> list[Entry]:
 
 def jobs_of(entries: Sequence[Entry], root: str = "runs") -> list[Job]:
     """What is to be done, none twice: runs that come to the same plan are one. UserError as run."""
-    jobs: dict[str, Job] = {}
+    jobs: dict[tuple[str, Path | None], Job] = {}
     for entry, label in zip(entries, labels(entries), strict=True):
         plan = make_plan(entry.request)
-        jobs.setdefault(plan.identity, Job(plan, entry.vanilla, None, root, label))
+        key = plan.identity, entry.vanilla
+        jobs.setdefault(key, Job(plan, entry.vanilla, None, root, label))
     return list(jobs.values())
 
 
