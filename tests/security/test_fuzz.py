@@ -39,7 +39,7 @@ from tests.study.studies import write_study
 
 FEW = settings(
     max_examples=40,
-    deadline=2000,
+    deadline=10_000,
     database=None,
     derandomize=True,
     phases=[Phase.generate],

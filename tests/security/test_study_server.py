@@ -72,7 +72,7 @@ def scan(client: TestClient, told: dict[str, Any]) -> None:
 
             @settings(
                 max_examples=EXAMPLES,
-                deadline=2000,
+                deadline=10_000,
                 database=None,
                 derandomize=True,
                 phases=[Phase.generate],
@@ -206,7 +206,7 @@ def test_every_answer_is_kept_to_its_rater(client: TestClient, path: Path, place
     assert "server" not in told
 
 
-@settings(max_examples=50, deadline=2000)
+@settings(max_examples=50, deadline=10_000)
 @given(st.binary(max_size=64) | st.recursive(st.text(), st.lists).map(json.dumps).map(str.encode))
 def test_no_body_breaks_the_server(client: TestClient, path: Path, body: bytes) -> None:
     token = document_token(path)
