@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -220,6 +220,7 @@ def test_a_table_in_latex_starts_no_command() -> None:
     assert not re.search(r"(?<!\\)[$%#&_]|\\[a-z]", line)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_text_ends_a_cell_or_begins_markup_or_a_link(text: str) -> None:
     for shown in (in_markdown(text), in_cell(text)):
@@ -230,6 +231,7 @@ def test_no_text_ends_a_cell_or_begins_markup_or_a_link(text: str) -> None:
     assert len(as_markdown([["a"], [text]]).split("\n")) == 4
 
 
+@settings(deadline=None)
 @given(st.text() | st.sampled_from([f"{start}cmd" for start in FORMULAS]))
 def test_no_text_is_calculated_by_a_spreadsheet(text: str) -> None:
     (cell,) = in_spreadsheet({"prompt": text}).values()

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import cli
@@ -68,11 +68,13 @@ class TestText:
         monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
         assert redacted("this is false; mail a@b.c") == "this is false; mail a@b.c"
 
+    @settings(deadline=None)
     @given(st.text())
     def test_is_the_same_when_it_is_redacted_again(self, text: str) -> None:
         assert redacted(redacted(text)) == redacted(text)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec=None)))
 def test_an_error_does_nothing_to_a_terminal(text: str) -> None:
     shown = printable(text)
