@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.api import Frozen
+from bench.documents import MALFORMED
 from bench.errors import UserError
 from bench.made import MANIFEST
 from bench.plan import Specification
+from bench.redaction import redacted
 from bench.results import RESULT_FILE, ROWS_FILE
-from bench.store import ImageStore, write_atomically
+from bench.store import PART, ImageStore, write_atomically
 
 STAGES = ("train", "generate", "score")
 LOG = "log.jsonl"
@@ -51,6 +55,14 @@ class RunFolder:
                 "--out, or give the options of that run to continue it."
             )
 
+    def tidy(self) -> None:
+        """Remove what kills left half-written, while nobody is at work in here."""
+        for place, folders, files in os.walk(self.folder):
+            for folder in filter(_is_part, folders):
+                shutil.rmtree(Path(place, folder))
+            for file in filter(_is_part, files):
+                Path(place, file).unlink()
+
     def log(self, event: Mapping[str, Any]) -> None:
         """Append an event with its time; several processes may."""
         log_to(self.folder, event)
@@ -59,11 +71,9 @@ class RunFolder:
         """How long each stage took, added up over every time that it ran to its end."""
         totals = dict.fromkeys(STAGES, 0.0)
         path = self.folder / LOG
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        for line in lines:
-            event = _parsed(line)
-            if event.get("event") == "stage" and event.get("stage") in totals:
-                totals[event["stage"]] += float(event["seconds"])
+        there = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        for stage, seconds in filter(None, map(_stage, there.splitlines())):
+            totals[stage] += seconds
         return {stage: round(total, 1) for stage, total in totals.items()}
 
 
@@ -72,7 +82,7 @@ def log_to(folder: Path, event: Mapping[str, Any]) -> None:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOG).open("a", encoding="utf-8") as log:
-        log.write(json.dumps({"time": now, **event}) + "\n")
+        log.write(redacted(json.dumps({"time": now, **event})) + "\n")
 
 
 @contextmanager
@@ -81,6 +91,10 @@ def stage_in(folder: Path, name: str) -> Iterator[None]:
     began = time.monotonic()
     yield
     log_to(folder, {"event": "stage", "stage": name, "seconds": time.monotonic() - began})
+
+
+def _is_part(name: str) -> bool:
+    return name.endswith(PART)
 
 
 def _plain(model: Frozen) -> dict[str, Any]:
@@ -119,10 +133,11 @@ def _short(value: Any) -> str:
     return f"{len(value)} of them" if isinstance(value, list) else str(value)
 
 
-def _parsed(line: str) -> dict[str, Any]:
-    """An event of the log; a line torn by a kill tells nothing."""
+def _stage(line: str) -> tuple[str, float] | None:
+    """A stage and its seconds; None for other events, and for lines torn by a kill."""
     try:
         event = json.loads(line)
-    except ValueError:
-        return {}
-    return event if isinstance(event, dict) else {}
+        stage, seconds = event["stage"], float(event["seconds"])
+    except MALFORMED:
+        return None
+    return (stage, seconds) if event.get("event") == "stage" and stage in STAGES else None

@@ -10,6 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, NoReturn
 
+from bench.documents import MALFORMED, inside
 from bench.errors import UserError
 from bench.identity import file_digest
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 LEDGER = "images.jsonl"
 SHARDS = Path("ledger")
 """Folder of the parts of a ledger that each piece of work writes by itself."""
+LONGEST = 200
+"""Characters in the name of an image."""
 PART = ".part"
 """How names of half-written files end."""
 
@@ -194,11 +197,10 @@ def _entry(line: bytes) -> tuple[str, str] | None:
     """An image and its digest; None for a damaged line, and for one that names no place inside."""
     try:
         told = json.loads(line)
-        file, digest = str(told["file"]), str(told["sha256"])
-    except (ValueError, TypeError, KeyError):
+        file, digest = inside(told["file"]), told["sha256"]
+    except MALFORMED:
         return None
-    inside = not file.startswith("/") and ".." not in file.split("/")
-    return (file, digest) if inside else None
+    return (file, digest) if len(file) <= LONGEST and isinstance(digest, str) else None
 
 
 def _line(entry: tuple[str, str]) -> str:

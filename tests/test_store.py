@@ -173,3 +173,50 @@ def test_a_store_that_does_not_exist_yet_is_empty(tmp_path: Path) -> None:
     store = ImageStore(tmp_path / "none")
     store.verify()
     assert not store.digests and not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"file": "", "sha256": "0"}',
+        b'{"file": "../../elsewhere.png", "sha256": "0"}',
+        b'{"file": "/etc/passwd", "sha256": "0"}',
+        b'{"file": 1, "sha256": "0"}',
+        b'{"file": "a.png", "sha256": null}',
+        b'{"file": "' + b"a" * 5000 + b'", "sha256": "0"}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_line_of_nonsense_lists_nothing_and_costs_nothing_else(
+    store: ImageStore, line: bytes
+) -> None:
+    ledger = store.folder / LEDGER
+    ledger.write_bytes(line + b"\n" + ledger.read_bytes())
+    resumed = ImageStore(store.folder)
+    resumed.verify()
+    assert resumed.digests == store.digests
+
+
+def test_each_piece_of_work_has_its_own_part_of_the_ledger(tmp_path: Path) -> None:
+    for shard, level in (("b", 1), ("a", 0)):
+        ImageStore(tmp_path, shard).put_all({FILES[level]: picture(level)})
+    whole = ImageStore(tmp_path)
+    whole.verify()
+    assert whole.has_all(FILES[:2])
+    whole.gather(FILES[:2])
+    assert list(ImageStore(tmp_path).digests) == list(FILES[:2])
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [LEDGER]
+    assert not (tmp_path / "ledger").exists()
+
+
+def test_an_image_that_changed_after_it_was_listed_is_found_also_at_its_old_size(
+    store: ImageStore,
+) -> None:
+    path = store.path(FILES[1])
+    path.write_bytes(path.read_bytes()[::-1])
+    with pytest.raises(UserError, match=FILES[1]):
+        ImageStore(store.folder).verify()
