@@ -23,7 +23,8 @@ PART = 32 << 20
 ATTEMPT, SMALL = 20.0, 8 << 20
 """Seconds that one try may take, of a transfer of up to so many bytes."""
 FIRST, PATIENCE = 10.0, 35.0
-"""Seconds after which nothing is tried again: of a store that never answered, of one that did."""
+"""Seconds after which nothing is tried again: of a store that has yet to answer, and of one that
+answered what was asked before."""
 PAUSE = 0.2
 """Seconds before the second try; doubled each time."""
 SLOWEST = 64 << 10
@@ -195,8 +196,8 @@ class Objects:
                 result = attempt(*arguments, **options)
             except Exception as error:
                 passing = may_pass(error)
-                self._answered = self._answered or not passing
                 if not passing or time.monotonic() + pause > until:
+                    self._answered = not passing
                     raise
             else:
                 self._answered = True

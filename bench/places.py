@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from itertools import groupby
 from pathlib import Path
+from threading import Event
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
@@ -245,11 +246,21 @@ def _mark(path: Path) -> Mark:
 
 def _each(work: Callable[[Item], None], items: Iterable[Item]) -> None:
     """Do work for all items, some at a time; after a first failure nothing new is begun."""
+    failed = Event()
+
+    def unless_failed(item: Item) -> None:
+        if not failed.is_set():
+            try:
+                work(item)
+            except BaseException:
+                failed.set()
+                raise
+
     with ThreadPoolExecutor(STREAMS) as pool:
-        waiting = [pool.submit(work, item) for item in items]
+        waiting = [pool.submit(unless_failed, item) for item in items]
         try:
             for done in as_completed(waiting):
                 done.result()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            failed.set()
             raise

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.addresses import STREAMS
 from bench.errors import UserError
 from bench.paths import cache_in
 from bench.places import Bucket, Disk, place_of
@@ -202,6 +203,17 @@ def test_a_shard_whose_image_does_not_get_through_is_not_there(
     said = refused(lambda: place.publish(*images, write(place, SHARD, "{}\n")))
     assert said.startswith(f"{RUN} does not answer (503)")
     assert SHARD not in on_store() and "images/cat/7.png" not in on_store()
+
+
+def test_after_one_transfer_was_given_up_none_is_begun(
+    store: Store, machine: Callable[..., Bucket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.objects.FIRST", 0.2)
+    store.fault = lambda environ: "503"
+    place = machine("a")
+    paths = [write(place, f"images/cat/{n}.png", f"{n}") for n in range(3 * STREAMS)]
+    refused(lambda: place.publish(*paths))
+    assert len({path for _, path in store.asked}) <= STREAMS
 
 
 def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path) -> None:
