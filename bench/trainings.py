@@ -96,7 +96,7 @@ def _is_sound(kept: Path) -> bool:
 def _link_all(source: Path, target: Path) -> None:
     """All finished files or none; where another process was faster, its own stay."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    whole = Path(mkdtemp(prefix=".part-", dir=target.parent))
+    whole = Path(mkdtemp(prefix=".", suffix=PART, dir=target.parent))
     try:
         for file in _digests(source):
             _link(source / file, whole / file)

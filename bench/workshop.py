@@ -211,6 +211,7 @@ def _gathered(one: Commission) -> Commission:
     """With all that workers have drawn in one ledger, in the order of the plan."""
     one.place.fetch(SHARDS)
     folder = RunFolder(one.place.folder)
+    folder.tidy()
     folder.images.gather(case.file for case in one.plan.cases)
     _publish_ledger(one)
     return Commission(one.number, one.job, one.stated, one.place, folder)

@@ -56,7 +56,7 @@ def do_with(
     """Pieces as they are finished. See ``Pool.do``."""
     watch, tries = Watch(crew.patience, told), Counter[str]()
     waiting, under_way = iter(pieces), dict[Future[Outcome], Piece]()
-    again: list[Piece] = []
+    again, stopped = list[Piece](), set[str]()
     while True:
         while len(under_way) < crew.workers:
             piece = again.pop() if again else next(waiting, None)
@@ -68,7 +68,8 @@ def do_with(
         for future in wait(under_way, TICK, FIRST_COMPLETED).done:
             piece = under_way.pop(future)
             watch.forget(piece)
-            why = _how_lost(crew, future)
+            why = _how_lost(crew, future, piece.key in stopped)
+            stopped.discard(piece.key)
             crew.ended(piece, lost=why is not None)
             if why is None:
                 yield piece, _result(future)
@@ -82,6 +83,7 @@ def do_with(
             crew.nothing_waits()
         for future, piece in list(under_way.items()):
             if watch.look(piece, crew.beat(piece)):
+                stopped.add(piece.key)
                 crew.stop(piece, future)
 
 
@@ -94,12 +96,13 @@ def _result(future: "Future[Outcome]") -> Outcome:
     return future.result()
 
 
-def _how_lost(crew: Crew, future: "Future[Outcome]") -> str | None:
+def _how_lost(crew: Crew, future: "Future[Outcome]", stopped: bool) -> str | None:
     """None for a piece that was done, and for one whose worker says why it cannot be."""
-    if future.cancelled():
+    error = None if future.cancelled() else future.exception()
+    lost = crew.lost(error) if error else None
+    if future.cancelled() or (lost and stopped):
         return f"told nothing for {crew.patience / 60:g} minutes and was stopped"
-    error = future.exception()
-    return crew.lost(error) if error else None
+    return lost
 
 
 def _given_up(what: str, why: str) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,11 +18,10 @@ from bench.executors import Pool, Told
 from bench.executors.beats import Beat, Beats
 from bench.executors.crew import do_with
 from bench.executors.devices import devices, places, take_device
+from bench.executors.hand import Hand, Lost
 from bench.pieces import Job, Outcome, Piece
 
 if TYPE_CHECKING:
-    from pebble import ProcessPool
-
     from bench.worker import Worker
 
 PATIENCE = 1800.0
@@ -70,22 +67,18 @@ class Processes:
 
     @contextmanager
     def open(self, jobs: Sequence[Job]) -> Iterator[Pool]:
-        from pebble import ProcessPool
-
         self._demand_room()
-        with TemporaryDirectory(prefix="bench-beats-") as beats:
-            folder = Path(beats)
-            pool = ProcessPool(
-                max_workers=self.workers,
-                initializer=_begin,
-                initargs=(jobs, folder, self.per_worker, os.getpid()),
-                context=multiprocessing.get_context("spawn"),
-            )
+        with (
+            TemporaryDirectory(prefix="bench-beats-") as beats,
+            ThreadPoolExecutor(self.workers) as threads,
+        ):
+            prepare = partial(_prepare, jobs, Path(beats), self.per_worker, os.getpid())
+            hire = partial(Hand, prepare)
+            crew = ProcessCrew(jobs, hire, threads, Beats(Path(beats)), self.workers, self.patience)
             try:
-                yield ProcessCrew(jobs, pool, Beats(folder), self.workers, self.patience)
+                yield crew
             finally:
-                pool.stop()
-                pool.join()
+                crew.dismiss()
 
     def _demand_room(self) -> None:
         room = places(devices(), self.per_worker)
@@ -96,61 +89,63 @@ class Processes:
             )
 
 
-@dataclass(frozen=True)
+@dataclass
 class ProcessCrew:
-    """Workers in a pool that replaces those that die."""
+    """Workers in processes; a new one is started where one was lost."""
 
     jobs: Sequence[Job]
-    pool: ProcessPool
+    hire: Callable[[], Hand]
+    threads: ThreadPoolExecutor
     beats: Beats
     workers: int
     patience: float
+    _idle: list[Hand] = field(default_factory=list, init=False)
+    _busy: dict[str, Hand] = field(default_factory=dict, init=False)
 
     def do(self, pieces: Iterable[Piece], told: Told) -> Iterator[tuple[Piece, Outcome]]:
         return do_with(self, self.jobs, pieces, told)
 
     def start(self, piece: Piece) -> Future[Outcome]:
         self.beats.forget(piece)
-        future: Future[Outcome] = self.pool.schedule(_do, args=[piece])
-        return future
+        hand = self._idle.pop() if self._idle else self.hire()
+        self._busy[piece.key] = hand
+        return self.threads.submit(hand.do, piece)
 
     def ended(self, piece: Piece, lost: bool) -> None:
-        """The pool replaces workers by itself."""
+        hand = self._busy.pop(piece.key)
+        if not lost:
+            self._idle.append(hand)
 
     def nothing_waits(self) -> None:
         """Idle workers hinder nobody."""
 
     def stop(self, piece: Piece, future: Future[Outcome]) -> None:
-        future.cancel()
+        self._busy[piece.key].end()
 
     def lost(self, error: BaseException) -> str | None:
-        from pebble import ProcessExpired
-
-        if not isinstance(error, ProcessExpired):
-            return None
-        code = error.exitcode or 0
-        return f"ended by {signal.Signals(-code).name}" if code < 0 else f"left with {code}"
+        return str(error) if isinstance(error, Lost) else None
 
     def beat(self, piece: Piece) -> Beat | None:
         return self.beats.read(piece)
 
+    def dismiss(self) -> None:
+        """No process is left, whatever it did."""
+        for hand in (*self._idle, *self._busy.values()):
+            hand.end()
 
-_worker: Worker
-_beats: Beats
 
-
-def _begin(jobs: Sequence[Job], beats: Path, per_worker: float, parent: int) -> None:
+def _prepare(
+    jobs: Sequence[Job], folder: Path, per_worker: float, parent: int
+) -> Callable[[Piece], Outcome]:
     """What a new worker does first: it takes an accelerator before anything can use one."""
-    global _worker, _beats
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it decides what becomes of it
-    take_device(beats, per_worker)
+    take_device(folder, per_worker)
     from bench.worker import Worker, end_with
 
     Thread(target=end_with, args=(parent,), daemon=True).start()
-    _worker, _beats = Worker(jobs), Beats(beats)
+    return partial(_do, Worker(jobs), Beats(folder))
 
 
-def _do(piece: Piece) -> Outcome:
-    tell = partial(_beats.tell, piece)
+def _do(worker: Worker, beats: Beats, piece: Piece) -> Outcome:
+    tell = partial(beats.tell, piece)
     tell("", 0, 0)
-    return _worker.do(piece, tell)
+    return worker.do(piece, tell)

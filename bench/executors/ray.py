@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from socket import create_connection
 from typing import Any
 
 from bench.errors import UserError
@@ -21,6 +22,8 @@ from bench.pieces import Job, Outcome, Piece
 
 EVERY = 1.0
 """Seconds between two looks at the board."""
+ANSWER = 10.0
+"""Seconds that a cluster has to answer at all."""
 ROOM = 30.0
 """Seconds after which a worker that has not begun is taken to wait for another one's room."""
 
@@ -78,13 +81,23 @@ def _connect(ray: Any, address: str | None) -> None:
     """Join a cluster; without an address, the one around this process, or a new one."""
     quiet = {"logging_level": "ERROR", "log_to_driver": False, "include_dashboard": False}
     try:
+        _demand_answer(ray, address)
         ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         where = f" at {address}" if address else ""
         raise UserError(
             f"There is no Ray cluster{where} ({' '.join(str(error).split())[:150]}): start "
             "one with 'ray start --head', or give its --address."
         ) from error
+
+
+def _demand_answer(ray: Any, address: str | None) -> None:
+    """OSError where there should be a cluster and nothing answers: Ray tries for a quarter hour."""
+    if not (address or "").startswith("ray://"):
+        where = ray._private.services.canonicalize_bootstrap_address(address)
+        if where is not None:
+            host, _, port = where.rpartition(":")
+            create_connection((host.strip("[]"), int(port)), ANSWER).close()
 
 
 class Board:
