@@ -54,6 +54,7 @@ def page(browser: "Browser", site: Path) -> "Iterator[Page]":
     opened.on("dialog", lambda dialog: complaints.append(dialog.message))
     opened.goto(site.as_uri())
     yield opened
+    opened.wait_for_load_state("networkidle")
     opened.close()
     assert complaints == []
 
@@ -191,8 +192,9 @@ def test_keys_move_through_the_prompts_that_are_shown(page: "Page") -> None:
 class TestOnAPhone:
     @pytest.fixture(autouse=True)
     def narrow(self, page: "Page") -> None:
+        page.wait_for_load_state("networkidle")  # a reload ends what is under way
         page.set_viewport_size({"width": 390, "height": 844})
-        page.reload()
+        page.reload(wait_until="networkidle")
 
     def test_the_window_is_not_wider_than_the_page(self, page: "Page") -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
