@@ -1,7 +1,11 @@
-"""Whether what a run needs is on this machine, asked before anything is loaded."""
+"""Whether what a run needs is there, asked before anything is loaded."""
+
+from pathlib import Path
 
 from bench import registry, weights
 from bench.gallery import Gallery
+from bench.made import MANIFEST
+from bench.places import place_of
 from bench.plan import Plan
 from bench.questions import Questions
 from bench.sources import SOURCES
@@ -17,3 +21,9 @@ def demand_there(plan: Plan) -> None:
         weights.find(plan.backbone)
     for spec in plan.protocol.metrics:
         registry.load("encoder", spec.encoder)()
+
+
+def demand_reachable(out: Path | str | None) -> None:
+    """UserError for an address that nothing can be written to, or that does not answer."""
+    if out is not None:
+        place_of(out).fetch(MANIFEST)

@@ -96,13 +96,14 @@ def run(
     from bench.processes import launched, processes
     from bench.run import assist, execute
     from bench.run_folder import RunFolder
-    from bench.there import demand_there
+    from bench.there import demand_reachable, demand_there
 
     demand_alone(launched(), crew)
     if not processes().first:
         assist(plan, out, vanilla)
         return
     demand_there(plan)
+    demand_reachable(out)
     if executor == Kind.local and (warning := demand_fit(plan, out)):
         stderr.print(warning, soft_wrap=True)
     with interruptible(), progress_bars() as progress:

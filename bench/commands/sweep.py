@@ -62,10 +62,11 @@ def sweep(
     from bench.meter import TOTALS
     from bench.run import execute_all
     from bench.terminal import progress_bars, stderr
-    from bench.there import demand_there
+    from bench.there import demand_reachable, demand_there
 
     for job in jobs:
         demand_there(job.plan)
+    demand_reachable(out)
     if executor == Kind.local and (warning := demand_all_fit(map(_asked, jobs))):
         stderr.print(warning, soft_wrap=True)
     with interruptible(), progress_bars(TOTALS) as progress:
