@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bench.devices import device_at_hand, processor
+from bench.cost.devices import device_at_hand, processor
+from bench.cost.throughput import Speed
 from bench.errors import UserError
 from bench.methods.backbones.backbone import OFF, Backbone, Condition
 from bench.methods.sampling import to_images, to_tensor
-from bench.throughput import Speed
 
 PROMPT = "a photo of a red car on a beach"
 ADAPTER, RANK = "measured", 4

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.throughput import read
+from bench.cost.throughput import read
 from tests.commands import here, json_here, refusal_here
 
 QUICK = ("bench", "--seconds", "0", "--encoder", "mini-dino")

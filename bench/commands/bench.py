@@ -7,7 +7,7 @@ import typer
 from bench.commands.output import Json, print_json, say
 
 if TYPE_CHECKING:
-    from bench.throughput import Speed
+    from bench.cost.throughput import Speed
 
 SAID = {
     "alone": "a pass of the network",
@@ -30,8 +30,8 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure passes, trainings and encoders on this machine; `bench run --dry-run` goes by it."""
+    from bench.cost.throughput import remember
     from bench.registry import load, require
-    from bench.throughput import remember
 
     for name in backbone or []:
         require("backbone", name)

@@ -21,7 +21,7 @@ UNKNOWN = "?"
 
 
 def show(document: Mapping[str, Any]) -> None:
-    """One plan, as ``bench.dry_run.describe`` tells it."""
+    """One plan, as ``bench.cost.dry_run.describe`` tells it."""
     from bench.terminal import stdout
 
     counts = f"{document['n_subjects']} subjects, {document['n_images']} images"
@@ -43,7 +43,7 @@ def show(document: Mapping[str, Any]) -> None:
 
 
 def show_all(document: Mapping[str, Any]) -> None:
-    """Several plans and their sum, as ``bench.dry_run.describe_all`` tells them."""
+    """Several plans and their sum, as ``bench.cost.dry_run.describe_all`` tells them."""
     from bench.terminal import stdout
 
     total = document["total"]

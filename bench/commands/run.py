@@ -92,7 +92,7 @@ def run(
     if dry_run:
         _forecast(plan, out, workers or 1, device, as_json)
         return
-    from bench.fit import demand_fit
+    from bench.cost.fit import demand_fit
     from bench.processes import launched, processes
     from bench.run import assist, execute
     from bench.run_folder import RunFolder
@@ -119,8 +119,8 @@ def _forecast(
     plan: "Plan", out: str | None, workers: int, device: str | None, as_json: bool
 ) -> None:
     from bench.commands.forecast import show
-    from bench.devices import device_named
-    from bench.dry_run import describe
+    from bench.cost.devices import device_named
+    from bench.cost.dry_run import describe
 
     elsewhere = device_named(device) if device else None
     document = describe(plan, out, workers, elsewhere)

@@ -58,7 +58,7 @@ def sweep(
     if dry_run:
         _forecast(jobs, workers or 1, device, as_json)
         return
-    from bench.fit import demand_all_fit
+    from bench.cost.fit import demand_all_fit
     from bench.meter import TOTALS
     from bench.run import execute_all
     from bench.terminal import progress_bars, stderr
@@ -122,8 +122,8 @@ def _show(jobs: "list[Job]", done: "list[Done | UserError]") -> None:
 
 def _forecast(jobs: "list[Job]", workers: int, device: str | None, as_json: bool) -> None:
     from bench.commands.forecast import show_all
-    from bench.devices import device_named
-    from bench.dry_run import describe_all
+    from bench.cost.devices import device_named
+    from bench.cost.dry_run import describe_all
 
     elsewhere = device_named(device) if device else None
     document = describe_all(map(_asked, jobs), workers, elsewhere)
@@ -135,7 +135,7 @@ def _forecast(jobs: "list[Job]", workers: int, device: str | None, as_json: bool
 
 def _asked(job: "Job") -> tuple["Plan", str]:
     """A plan with the folder that it is done in, or one beside which that will be."""
-    from bench.done import find_folder
+    from bench.cost.done import find_folder
 
     found = None if "://" in job.root else find_folder(job.plan, Path(job.root))
     return job.plan, str(found or f"{job.root}/{job.plan.suite.key}/new")

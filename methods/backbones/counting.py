@@ -1,6 +1,6 @@
 """Networks counted from their configurations alone: the real classes on torch's meta device.
 
-``python -m bench.methods.backbones.counting bench/networks.json`` counts the public ones anew.
+``python -m bench.methods.backbones.counting bench/cost/networks.json`` counts the public ones anew.
 """
 
 import json
@@ -19,9 +19,9 @@ from diffusers.models.transformers.sana_transformer import SanaTransformerBlock
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.cost.networks import Counted
 from bench.methods.backbones.sana import LAYERS
 from bench.methods.backbones.unet_lora import UNET
-from bench.networks import Counted
 
 BLOCKS = (ResnetBlock2D, BasicTransformerBlock, SanaTransformerBlock)
 """What trainings keep the output of; all within is computed anew."""

@@ -22,7 +22,8 @@ from diffusers.models.embeddings import apply_rotary_emb
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.cost import Flux, device_at_hand
+from bench.cost.devices import device_at_hand
+from bench.cost.networks import Flux
 from bench.methods.backbones import conditioned
 from bench.methods.backbones.backbone import BackboneSpec, Condition, Text
 from bench.methods.backbones.conditioned import Heads, Kept, Rotary

@@ -10,7 +10,7 @@ import torch
 from diffusers import SanaTransformer2DModel
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.facts import COUNTED, FACTS, facts_of
+from bench.cost.facts import COUNTED, FACTS, facts_of
 from bench.methods.backbones import lora, unet_lora
 from bench.methods.backbones.counting import RELEASED, Released, count, count_folder
 from bench.methods.backbones.sana import LAYERS

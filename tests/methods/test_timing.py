@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench import registry
-from bench.devices import processor
+from bench.cost.devices import processor
 from bench.errors import UserError
 from bench.methods.backbones.flux import FluxBackbone
 from bench.methods.timing import ADAPTER, backbone_speed, encoder_speed
