@@ -1,20 +1,26 @@
 """Downloads over HTTP: bytes as they come, or a file that goes on where it stopped."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 TIMEOUT = 30.0
-"""Seconds without a byte after which a download is given up."""
+"""Seconds without a byte after which a line counts as dead."""
+TRIES = 3
+"""How often a download is begun that falls silent."""
 CHUNK = 1 << 18
 PARTIAL, BEYOND_THE_END = 206, 416
 
 
 class Unreachable(Exception):
     """Why nothing more came, in a few words."""
+
+
+class Silent(Unreachable):
+    """Nothing came for a while, and something may yet."""
 
 
 def stream(url: str) -> Iterator[bytes]:
@@ -26,8 +32,16 @@ def stream(url: str) -> Iterator[bytes]:
 def download(url: str, path: Path, told: Callable[[int, int], None]) -> None:
     """Fill ``path``, after what an earlier try left in it; ``told`` bytes so far and in all.
 
-    Unreachable when it breaks off: what has come stays in ``path``.
+    A line that falls silent is hung up, and the rest asked for again. Unreachable when it breaks
+    off, or stays silent: what has come is kept in ``path``.
     """
+    for _ in range(TRIES - 1):
+        with suppress(Silent):
+            return _download(url, path, told)
+    return _download(url, path, told)
+
+
+def _download(url: str, path: Path, told: Callable[[int, int], None]) -> None:
     start = path.stat().st_size if path.is_file() else 0
     try:
         answer = _asked(url, start)
@@ -63,7 +77,7 @@ def _asked(url: str, start: int = 0) -> HTTPResponse:
 
 def _pieces(answer: HTTPResponse) -> Iterator[bytes]:
     with _reasons():
-        while piece := answer.read(CHUNK):
+        while piece := answer.read1(CHUNK):
             yield piece
 
 
@@ -73,4 +87,6 @@ def _reasons() -> Iterator[None]:
     try:
         yield
     except (OSError, HTTPException) as error:
-        raise Unreachable(str(getattr(error, "reason", error)) or repr(error)) from error
+        reason = getattr(error, "reason", error)
+        kind = Silent if isinstance(reason, TimeoutError) else Unreachable
+        raise kind(str(reason) or repr(error)) from error
