@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def sweep(
     file: Annotated[
-        Path, typer.Argument(help="TOML with [defaults], [[run]] and [[grid]] tables.")
+        Path, typer.Argument(help="TOML with tables of runs; docs/clusters.md has one.")
     ],
     out: Annotated[
         str, typer.Option("--out", "-o", help="Folder of the runs' folders, or an address of one.")
@@ -45,8 +45,8 @@ def sweep(
 ) -> None:
     """Do a list of runs, or the grid of all combinations; negatives and trainings are shared.
 
-    A table in a [[grid]] is a run whose lists stand for alternatives. Run the same command again
-    to continue what was interrupted.
+    The file has tables run and grid, and defaults for all of them: a grid is a run whose lists
+    stand for alternatives. The same command again continues what was interrupted.
     """
     from bench.counterparts import demand_vanilla
     from bench.sweeps import jobs_of, read_sweep
