@@ -210,7 +210,7 @@ def _left(one: Commission) -> list[Span]:
 def _gathered(one: Commission) -> Commission:
     """With all that workers have drawn in one ledger, in the order of the plan."""
     one.place.fetch(SHARDS)
-    folder = RunFolder(one.place.folder)
+    folder = one.folder if one.drawn else RunFolder(one.place.folder)
     folder.tidy()
     folder.images.gather(case.file for case in one.plan.cases)
     _publish_ledger(one)

@@ -87,7 +87,8 @@ def _connect(ray: Any, address: str | None) -> None:
         where = f" at {address}" if address else ""
         raise UserError(
             f"There is no Ray cluster{where} ({' '.join(str(error).split())[:150]}): start "
-            "one with 'ray start --head', or give its --address."
+            "one with 'ray start --head', or give its --address; set RAY_AUTH_MODE=token where "
+            "it asks for a token."
         ) from error
 
 

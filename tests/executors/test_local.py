@@ -1,0 +1,40 @@
+"""Workers of this machine: whether one or several, the bytes are the same."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UserError
+from bench.executors.devices import VISIBLE
+from bench.executors.local import Here, Processes
+from bench.pieces import Piece
+from bench.stamp import stamp
+from tests.executors.conftest import Make
+from tests.trivial import job
+
+
+def test_two_workers_make_the_bytes_of_one_also_where_subjects_are_trained(
+    make: Make, alone: dict[str, bytes]
+) -> None:
+    both = make("two", Processes(2))
+    assert both == alone
+    assert sum(name.endswith(".png") for name in both) == 6 * (6 + 2)
+    assert sum("dreambooth-mini" in name and ".safetensors" in name for name in both) == 2
+
+
+def test_what_the_user_can_mend_is_an_outcome_of_its_piece(tmp_path: Path) -> None:
+    wrong = Piece("train", 0, {**stamp(), "torch": "0.1"})
+    with Here().open([job()]) as pool:
+        [(piece, outcome)] = pool.do([wrong], lambda *told: None)
+    assert piece is wrong and isinstance(outcome, UserError)
+
+
+def test_more_workers_than_accelerators_have_room_for_are_refused_before_they_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(VISIBLE, "0,1")
+    with (
+        pytest.raises(UserError, match=r"5 workers want 0\.5 of an accelerator each, and 4 have"),
+        Processes(5, per_worker=0.5).open([job()]),
+    ):
+        pass
