@@ -1,5 +1,6 @@
 """The command line says what is wrong in one sentence, and starts without torch."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -141,3 +142,9 @@ def test_neither_import_nor_help_nor_lists_import_torch(code: str) -> None:
 
 def test_the_metrics_are_listed_without_torch() -> None:
     assert modules_after("from bench.listing import LISTS; LISTS['metrics']()") & HEAVY == set()
+
+
+def test_launchers_that_start_modules_start_the_command_line() -> None:
+    command = [sys.executable, "-m", "bench", "list", "methods", "--json"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "sfo" in {method["name"] for method in json.loads(told)}
