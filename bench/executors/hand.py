@@ -34,12 +34,15 @@ class Hand:
         spawn = multiprocessing.get_context("spawn")
         resource_tracker.ensure_running()  # as its start would let the process hear of Ctrl-C
         self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(theirs, prepare), daemon=True)
-        with _unheard(), theirs:
-            try:
+        self._process = spawn.Process(target=_serve, args=(theirs, prepare))
+        try:
+            with _unheard(), theirs:
                 self._process.start()
-            except OSError:
-                self._pipe.close()  # killed while it was told what to do
+        except OSError:
+            self._pipe.close()  # killed while it was told what to do
+        except KeyboardInterrupt:
+            self.end()
+            raise
 
     @property
     def pid(self) -> int | None:
