@@ -54,8 +54,9 @@ class Commission:
     def plan(self) -> Plan:
         return self.job.plan
 
-    @property
+    @cached_property
     def drawn(self) -> bool:
+        """When the folder was taken."""
         return has_all(self.folder.images, self.plan.cases)
 
     @cached_property
