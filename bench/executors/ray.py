@@ -108,7 +108,7 @@ class Board:
         self.beats: dict[str, Beat] = {}
 
     def tell(self, key: str, beat: Beat | None) -> None:
-        """None for a piece that is to be begun."""
+        """None for a piece that is to be begun, or has ended."""
         if beat is None:
             self.beats.pop(key, None)
         else:
@@ -168,6 +168,7 @@ class RayCrew:
     def ended(self, piece: Piece, lost: bool) -> None:
         worker = self._busy.pop(piece.key)
         del self._given[piece.key]
+        self.board.tell.remote(piece.key, None)
         if not lost:
             self._idle.append(worker)
 
