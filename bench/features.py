@@ -3,7 +3,7 @@
 import io
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,8 @@ class FeatureStore:
         try:
             connection = sqlite3.connect(self.path, timeout=WAIT)
             try:
-                connection.execute("PRAGMA journal_mode=WAL")
+                with suppress(sqlite3.OperationalError):  # another one does it just now
+                    connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=NORMAL")
                 connection.execute(
                     "CREATE TABLE IF NOT EXISTS features "
