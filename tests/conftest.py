@@ -27,6 +27,16 @@ from bench.suites import load_suite
 if "PYTEST_XDIST_WORKER" in os.environ:  # before anything imports torch: a core for each worker
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+
+LONG = {"executors", "faults", "places"}
+"""Folders of tests that start many processes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that no process is left alone with them in the end."""
+    items.sort(key=lambda item: not LONG & {*item.path.parts})
+
+
 ENVIRONMENT = Environment(
     subjectbench="0.1.0",
     python="3.11.7",

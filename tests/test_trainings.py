@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_whatever_a_training_follows_from_tells_it_apart(
 
 @pytest.mark.parametrize("change", [{"subject": "mug-2"}, {"name": "cup"}, {"reference": "01.png"}])
 def test_another_subject_name_or_photograph_is_another_training(
-    tmp_path: Path, change: dict[str, str]
+    tmp_path: Path, change: dict[str, Any]
 ) -> None:
     shelf(tmp_path).keep(CASE, trained(tmp_path))
     shelf(tmp_path).borrow(replace(CASE, **change), into := tmp_path / "second")
