@@ -1,6 +1,7 @@
 """What is done of runs, in which order, whoever does it: train, draw, look, and say the result."""
 
 import datetime
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -124,16 +125,14 @@ class Workshop:
 
     def _train(self, asked: Sequence[Commission]) -> None:
         pieces = (one.piece("train") for one in asked)
-        for _ in self._outcomes(pieces, {one.number: 0 for one in asked}):
-            pass
+        self._do(pieces, {one.number: 0 for one in asked})
 
     def _draw(self, asked: Sequence[Commission]) -> None:
         """Have everything drawn that is left, of which each piece is made when it is given out."""
         left = {one.number: _left(one) for one in asked}
         pieces = (one.piece("draw", span) for one in asked for span in left[one.number])
         images = {number: sum(s.stop - s.start for s in spans) for number, spans in left.items()}
-        for _ in self._outcomes(pieces, images):
-            pass
+        self._do(pieces, images)
 
     def _look(self, asked: Sequence[Commission]) -> None:
         """Have everything seen that is to be scored; images that are damaged are set aside."""
@@ -152,6 +151,10 @@ class Workshop:
             if one.number in damaged:
                 with self._noting(one.number):
                     _set_aside(one, damaged[one.number])
+
+    def _do(self, pieces: Iterable[Piece], images: Mapping[int, int]) -> None:
+        """Pieces that come to nothing but files."""
+        deque(self._outcomes(pieces, images), maxlen=0)
 
     def _outcomes(
         self, pieces: Iterable[Piece], images: Mapping[int, int]

@@ -71,6 +71,7 @@ def run(
     from bench.counterparts import demand_vanilla
     from bench.options import parse_pairs
     from bench.plan import Request, make_plan
+    from bench.processes import launched, processes
     from bench.terminal import progress_bars, stderr
 
     plan = make_plan(
@@ -92,27 +93,28 @@ def run(
     if dry_run:
         _forecast(plan, out, workers or 1, device, as_json)
         return
-    from bench.cost.fit import demand_fit
-    from bench.processes import launched, processes
     from bench.run import assist, execute
-    from bench.run_folder import RunFolder
-    from bench.there import demand_reachable, demand_there
 
     demand_alone(launched(), crew)
     if not processes().first:
         assist(plan, out, vanilla)
         return
+    _demand_room(plan, out, executor)
+    with interruptible(), progress_bars() as progress:
+        folder, result = execute(plan, out, progress, vanilla, crew)
+    _show_result(folder, result, as_json)
+
+
+def _demand_room(plan: "Plan", out: str | None, executor: Kind) -> None:
+    """What is missing is named before anything begins, and what cannot fit here."""
+    from bench.cost.fit import demand_fit
+    from bench.terminal import stderr
+    from bench.there import demand_reachable, demand_there
+
     demand_there(plan)
     demand_reachable(out)
     if executor == Kind.local and (warning := demand_fit(plan, out)):
         stderr.print(warning, soft_wrap=True)
-    with interruptible(), progress_bars() as progress:
-        folder, result = execute(plan, out, progress, vanilla, crew)
-    seconds = RunFolder(folder).seconds()
-    if as_json:
-        print_json(_summary(folder, result, seconds))
-    else:
-        _show_result(folder, result, seconds)
 
 
 def _forecast(
@@ -150,11 +152,16 @@ def _summary(folder: Path, result: "RunResult", seconds: dict[str, float]) -> di
     }
 
 
-def _show_result(folder: Path, result: "RunResult", seconds: dict[str, float]) -> None:
+def _show_result(folder: Path, result: "RunResult", as_json: bool) -> None:
     from bench.board import table
     from bench.paths import leaderboards_folder
+    from bench.run_folder import RunFolder
     from bench.terminal import stdout
 
+    seconds = RunFolder(folder).seconds()
+    if as_json:
+        print_json(_summary(folder, result, seconds))
+        return
     stdout.print(table(result.suite, leaderboards_folder(), extra=result))
     times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
     stdout.print(f"Run: {folder} ({times})", soft_wrap=True)
