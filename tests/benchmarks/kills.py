@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from random import Random
 from subprocess import TimeoutExpired
@@ -18,10 +19,12 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.table import Table
 
+from tests.faults.clusters import Nodes, two_nodes
 from tests.faults.kills import STAGES, Kill, Victim, moments
 from tests.faults.lives import Life
 
-KINDS: dict[Victim, int] = {"driver": 25, "worker": 25}
+KINDS: dict[Victim, int] = {"driver": 15, "worker": 15, "Ray worker": 10, "Ray node": 10}
+ON_RAY: tuple[Victim, ...] = ("Ray worker", "Ray node")
 Hit = tuple[str, str, str]
 """Victim, stage, and what became of the run."""
 
@@ -38,23 +41,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _hits(kills: Sequence[Kill], console: Console) -> Iterator[Hit]:
-    with TemporaryDirectory() as folder:
-        undisturbed = Life(Path(folder) / "undisturbed")
-        undisturbed.folder.mkdir()
+    with TemporaryDirectory() as folder, _nodes(kills, Path(folder) / "cluster") as nodes:
+        undisturbed = Life(_new(folder, "undisturbed"))
         undisturbed.finish()
         wanted = undisturbed.contents()
         for number, kill in enumerate(kills):
-            life = Life(Path(folder) / str(number))
-            life.folder.mkdir()
-            stage, became = _outcome(kill, life, wanted)
+            place = _new(folder, str(number))
+            on = nodes if kill.victim in ON_RAY else None
+            life = on.life(place) if on else Life(place)
+            stage, became = _outcome(kill, life, on, wanted)
             console.print(f"{number + 1}/{len(kills)} {kill}: hit {stage}, {became}")
             yield kill.victim, stage, became
-            shutil.rmtree(life.folder)
+            shutil.rmtree(place)
 
 
-def _outcome(kill: Kill, life: Life, wanted: dict[str, bytes]) -> tuple[str, str]:
+def _nodes(kills: Sequence[Kill], home: Path) -> AbstractContextManager[Nodes | None]:
+    """A cluster where one is wanted."""
+    return two_nodes(home) if any(kill.victim in ON_RAY for kill in kills) else nullcontext()
+
+
+def _new(folder: str, name: str) -> Path:
+    (place := Path(folder) / name).mkdir()
+    return place
+
+
+def _outcome(
+    kill: Kill, life: Life, nodes: Nodes | None, wanted: dict[str, bytes]
+) -> tuple[str, str]:
     try:
-        hit = kill.carry_out(life).hit
+        hit = kill.carry_out(life, nodes).hit
     except (AssertionError, TimeoutExpired) as error:
         return kill.stage, f"did not end well: {str(error)[:300]}"
     found = life.contents()
@@ -75,8 +90,9 @@ def _table(hits: Sequence[Hit]) -> Table:
 
 
 def _kinds(kills: int) -> dict[Victim, int]:
-    """As many of each, as near as may be."""
-    return {kind: kills // 2 + (kills % 2 if kind == "driver" else 0) for kind in KINDS}
+    """In the proportions of ``KINDS``, as near as may be."""
+    whole = sum(KINDS.values())
+    return {kind: round(many * kills / whole) for kind, many in KINDS.items()}
 
 
 def _parser() -> argparse.ArgumentParser:

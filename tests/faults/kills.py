@@ -1,4 +1,4 @@
-"""Kills of a run: of its driver or of a worker, each at a random moment of a stage of its life."""
+"""Kills of a run: of its driver, a worker or a node, at a random moment of a stage of its life."""
 
 import os
 import random
@@ -9,9 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
+from tests.faults.clusters import Nodes
 from tests.faults.lives import TWO, Life
 
-Victim = Literal["driver", "worker"]
+Victim = Literal["driver", "worker", "Ray worker", "Ray node"]
 STAGES: Mapping[str, float] = {
     "imports": 6.0,
     "training": 2.0,
@@ -41,19 +42,22 @@ class Kill:
     def __str__(self) -> str:
         return f"{self.victim}-{self.stage}-{self.after:.3f}"
 
-    def carry_out(self, life: Life) -> Outcome:
-        """Begin the run, kill, and see it through with the same command."""
-        process = life.begin(*TWO)
+    def carry_out(self, life: Life, nodes: Nodes | None = None) -> Outcome:
+        """Begin the run, kill, and see it through with the same command; on Ray given ``nodes``."""
+        process = life.begin(*(nodes.arguments if nodes else TWO))
         while self._comes_before(life.stage) and process.poll() is None:
             time.sleep(0.001)
         time.sleep(self.after)
-        while not (victims := self._victims(life, process.pid)) and process.poll() is None:
+        while not (victims := self._victims(life, nodes, process.pid)) and process.poll() is None:
             time.sleep(0.001)
         hit = life.stage
-        with suppress(ProcessLookupError, IndexError):
-            os.kill(victims[0], signal.SIGKILL)
+        if self.victim == "Ray node" and nodes:
+            nodes.replace()
+        else:
+            with suppress(ProcessLookupError, IndexError):
+                os.kill(victims[0], signal.SIGKILL)
         done = life.end(process)
-        if self.victim == "worker":
+        if self.victim != "driver":
             assert done.returncode == 0, done.stderr
             return Outcome(hit, 0)
         if done.returncode:
@@ -61,8 +65,11 @@ class Kill:
             life.finish(*TWO)
         return Outcome(hit, int(done.returncode != 0))
 
-    def _victims(self, life: Life, driver: int) -> list[int]:
-        return [driver] if self.victim == "driver" else life.workers()
+    def _victims(self, life: Life, nodes: Nodes | None, driver: int) -> list[int]:
+        """Processes to choose from; of a node that is lost, its worker is one."""
+        if self.victim == "driver":
+            return [driver]
+        return nodes.workers() if nodes else life.workers()
 
     def _comes_before(self, stage: str) -> bool:
         order = (*STAGES, "over")

@@ -1,94 +1,28 @@
 """A Ray cluster of two nodes that loses drivers, workers and a node; skipped without Ray."""
 
 import os
-import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import pytest
 
-from tests.commands import environment, sentence_of
+from tests.commands import sentence_of
+from tests.faults.clusters import Nodes, two_nodes
 from tests.faults.lives import Life, count, soon, until
 
 pytest.importorskip("ray")
-NODE = {"num_cpus": 1, "object_store_memory": 100_000_000}
-
-
-@dataclass(frozen=True)
-class Nodes:
-    """A head without room for workers, and nodes with room for one each."""
-
-    cluster: Any
-    home: Path
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        return ("--executor", "ray", "--address", self.cluster.address, "--workers", "2")
-
-    def add(self) -> Any:
-        with patch.dict(os.environ, environment(self.home)):
-            return self.cluster.add_node(**NODE)
-
-    def workers(self) -> list[int]:
-        raylets = {
-            each.process.pid
-            for node in self.cluster.list_all_nodes()
-            for each in node.all_processes.get("raylet", [])
-        }
-        return [
-            process
-            for process, parent in _parents()
-            if parent in raylets and "RayWorker" in _title(process)
-        ]
-
-
-def _parents() -> Iterator[tuple[int, int]]:
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            yield (
-                int(process.name),
-                int((process / "stat").read_text().rpartition(")")[2].split()[1]),
-            )
-
-
-def _title(process: int) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{process}/cmdline").read_text()
-    return ""
 
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
-    from ray.cluster_utils import Cluster
-
-    home = tmp_path_factory.mktemp("cluster") / "home"
-    with patch.dict(os.environ, environment(home)):
-        head = {
-            "num_cpus": 0,
-            "include_dashboard": False,
-            **{k: v for k, v in NODE.items() if k != "num_cpus"},
-        }
-        cluster: Any = Cluster(initialize_head=True, head_node_args=head)
-    there = Nodes(cluster, home)
-    there.add()
-    there.add()
-    cluster.wait_for_nodes()
-    yield there
-    cluster.shutdown()
+    with two_nodes(tmp_path_factory.mktemp("cluster") / "home") as there:
+        yield there
 
 
 @pytest.fixture
 def life(nodes: Nodes, tmp_path: Path) -> Life:
-    """A run whose workers keep nothing of what others trained."""
-    shutil.rmtree(nodes.home, ignore_errors=True)
-    nodes.home.mkdir()
-    (tmp_path / "home").symlink_to(nodes.home)
-    return Life(tmp_path)
+    return nodes.life(tmp_path)
 
 
 def test_a_run_on_ray_outlives_its_driver_and_a_worker(
@@ -111,7 +45,7 @@ def test_a_run_on_ray_outlives_a_node(nodes: Nodes, life: Life, undisturbed: Lif
     lost = nodes.add()
     run = life.begin(*nodes.arguments)
     until(lambda: len(nodes.workers()) == 2, run)
-    nodes.cluster.remove_node(lost, allow_graceful=False)
+    nodes.lose(lost)
     done = life.end(run)
     assert done.returncode == 0, done.stderr
     assert life.contents() == undisturbed.contents()
