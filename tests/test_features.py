@@ -1,7 +1,9 @@
 """Features are kept under recipe and digest, bit for bit, for every process that asks."""
 
+import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +77,21 @@ def test_processes_write_to_one_store_at_once(store: FeatureStore) -> None:
     assert {key: vector.tolist() for key, vector in found.items()} == {
         str(number): [number] * 8 for number in range(80)
     }
+
+
+def test_a_store_that_another_process_makes_just_now_is_waited_for(store: FeatureStore) -> None:
+    store.put("recipe", {"a": np.zeros(2)})
+    maker = sqlite3.connect(store.path, isolation_level=None)
+    maker.execute("PRAGMA journal_mode=DELETE")
+    maker.execute("BEGIN IMMEDIATE")
+    assert list(store.get("recipe", ["a"])) == ["a"]
+    with ThreadPoolExecutor(1) as threads:
+        putting = threads.submit(store.put, "recipe", {"b": np.ones(2)})
+        assert not wait([putting], timeout=0.2).done
+        maker.execute("COMMIT")
+        putting.result(timeout=60)
+    maker.close()
+    assert list(store.get("recipe", ["a", "b"])) == ["a", "b"]
 
 
 def test_a_damaged_file_is_named_and_may_be_deleted(store: FeatureStore) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 1800.0
 """Seconds without a word after which a worker is taken for hung."""
+AT_WORK: Beat = ("", 0, 0)
+"""What a worker tells before it knows anything else."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,9 @@ class ProcessCrew:
     def lost(self, error: BaseException) -> str | None:
         return str(error) if isinstance(error, Lost) else None
 
-    def beat(self, piece: Piece) -> Beat | None:
-        return self.beats.read(piece)
+    def beat(self, piece: Piece) -> Beat:
+        """Processes wait for nobody: one that never tells a word hangs, too."""
+        return self.beats.read(piece) or AT_WORK
 
     def dismiss(self) -> None:
         """No process is left, whatever it did."""
@@ -147,5 +150,5 @@ def _prepare(
 
 def _do(worker: Worker, beats: Beats, piece: Piece) -> Outcome:
     tell = partial(beats.tell, piece)
-    tell("", 0, 0)
+    tell(*AT_WORK)
     return worker.do(piece, tell)

@@ -1,13 +1,19 @@
 """Workers of this machine: whether one or several, the bytes are the same."""
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
 
 from bench.errors import UserError
+from bench.executors.beats import Beats
 from bench.executors.devices import VISIBLE
-from bench.executors.local import Here, Processes
-from bench.pieces import Piece
+from bench.executors.hand import Hand
+from bench.executors.local import Here, ProcessCrew, Processes
+from bench.pieces import Outcome, Piece, Seen
 from bench.stamp import stamp
 from tests.executors.conftest import Make
 from tests.trivial import job
@@ -38,3 +44,27 @@ def test_more_workers_than_accelerators_have_room_for_are_refused_before_they_st
         Processes(5, per_worker=0.5).open([job()]),
     ):
         pass
+
+
+def test_a_worker_that_hangs_before_its_first_word_is_replaced(tmp_path: Path) -> None:
+    prepared = chain([_hangs], repeat(_sees_nothing))
+    with ThreadPoolExecutor(1) as threads:
+        crew = ProcessCrew(
+            [job()], lambda: Hand(next(prepared)), threads, Beats(tmp_path), 1, patience=5
+        )
+        [(_, outcome)] = crew.do([Piece("draw", 0, {})], lambda *told: None)
+        crew.dismiss()
+    assert outcome == Seen()
+
+
+def _hangs() -> Callable[[Piece], Outcome]:
+    time.sleep(600)
+    return _nothing
+
+
+def _sees_nothing() -> Callable[[Piece], Outcome]:
+    return _nothing
+
+
+def _nothing(piece: Piece) -> Outcome:
+    return Seen()

@@ -7,7 +7,7 @@ from bench.executors.crew import TRIES
 from tests.commands import sentence_of
 from tests.faults.lives import TWO, Life, count, stopped, until
 
-SOON = ("--patience", "0.25")
+SOON = ("--patience", "0.4")
 
 
 def test_a_worker_that_hangs_is_replaced_and_its_piece_is_done_again(
