@@ -18,7 +18,7 @@ from bench.digests import digest
 from bench.errors import UserError
 from bench.identity import identity
 from bench.made import specification_of
-from bench.methods.backbones.backbone import Backbone
+from bench.methods.backbones.backbone import Backbone, demand_backbone
 from bench.methods.dreambooth_options import PLACE
 from bench.methods.rpo_prompts import tokened
 from bench.methods.sft_base import GuidedOptions
@@ -81,11 +81,7 @@ class Checkpoint:
     overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init__(self, backbone: Backbone, options: CheckpointOptions) -> None:
-        if not isinstance(backbone, Backbone):
-            raise UserError(
-                f"The backbone {backbone.spec.name} draws nothing from text alone here; choose "
-                "--backbone sd15, sd21, sdxl, sana, flux-dev or mini for 'checkpoint'."
-            )
+        demand_backbone(backbone, self.name, "sd15, sd21, sdxl, sana, flux-dev or mini")
         self.backbone, self.options = backbone, options
         steps = options.steps or backbone.spec.steps
         guidance = options.guidance or backbone.spec.guidance or 1.0

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from bench.api import Material, Question, Scope, Workspace
 from bench.cost import Budget, Extent, Facts
-from bench.errors import UserError
-from bench.methods.backbones.backbone import Backbone, Text
+from bench.methods.backbones.backbone import Backbone, Text, demand_backbone
 from bench.methods.backbones.full import ALL
 from bench.methods.budgets import subject_budget
 from bench.methods.class_images import class_images
@@ -47,11 +46,7 @@ class DreamBooth:
     full_lr: ClassVar[float] = 5e-6
 
     def __init__(self, backbone: Backbone, options: DreamBoothOptions) -> None:
-        if not isinstance(backbone, Backbone):
-            raise UserError(
-                f"The backbone {backbone.spec.name} cannot be trained here; choose --backbone "
-                f"sd15, sd21, sdxl, sana, flux-dev or mini for '{self.name}'."
-            )
+        demand_backbone(backbone, self.name, "sd15, sd21, sdxl, sana, flux-dev or mini")
         self.backbone, self.options = backbone, options
         steps = options.steps or backbone.spec.steps
         guidance = options.guidance or backbone.spec.guidance or 1.0

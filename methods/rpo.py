@@ -12,9 +12,8 @@ from PIL.Image import Image
 from bench import registry
 from bench.api import Encoder, Material, Question, Scope, Workspace
 from bench.cost import Budget, Extent, Facts
-from bench.errors import UserError
 from bench.identity import file_digest
-from bench.methods.backbones.backbone import Backbone
+from bench.methods.backbones.backbone import Backbone, demand_backbone
 from bench.methods.budgets import rpo_budget
 from bench.methods.rpo_card import RPO
 from bench.methods.rpo_options import OVERRIDES, RpoOptions
@@ -35,11 +34,7 @@ class Rpo:
     overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = OVERRIDES
 
     def __init__(self, backbone: Backbone, options: RpoOptions) -> None:
-        if not isinstance(backbone, Backbone):
-            raise UserError(
-                f"The backbone {backbone.spec.name} cannot be trained here; choose --backbone "
-                "flux-dev, sdxl or mini for 'rpo'."
-            )
+        demand_backbone(backbone, self.name, "flux-dev, sdxl or mini")
         self.backbone, self.options = backbone, options
         steps = options.steps or backbone.spec.steps
         guidance = options.guidance or backbone.spec.guidance or 1.0

@@ -16,7 +16,7 @@ from bench.cost import Budget, Extent, Facts
 from bench.errors import UserError
 from bench.identity import file_digest
 from bench.methods import cards
-from bench.methods.backbones.backbone import OFF, Backbone, Rule, Weights
+from bench.methods.backbones.backbone import OFF, Backbone, Rule, Weights, demand_backbone
 from bench.methods.backbones.flux import Conditioning, FluxBackbone, Position
 from bench.methods.budgets import passes, sft_budget
 from bench.methods.comparative import FlowMatching
@@ -134,11 +134,7 @@ class SftBase:
     overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = MINI_SFT
 
     def __init__(self, backbone: Backbone, options: SftOptions) -> None:
-        if not isinstance(backbone, Backbone):
-            raise UserError(
-                f"The backbone {backbone.spec.name} draws with a pipeline of its own and cannot be "
-                f"trained; choose --backbone flux-dev, sdxl or mini for '{self.name}'."
-            )
+        demand_backbone(backbone, self.name, "flux-dev, sdxl or mini")
         self.backbone, self.options = backbone, options
         self._condition()
         self.steps = options.steps or backbone.spec.steps

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from bench.api import Case, Material, Question, Scope, Workspace
 from bench.cost import Budget, Extent, Facts
-from bench.errors import UserError
-from bench.methods.backbones.backbone import Backbone, Condition
+from bench.methods.backbones.backbone import Backbone, Condition, demand_backbone
 from bench.methods.backbones.decoding import Decoding
 from bench.methods.budgets import image_budget
 from bench.methods.dreambooth_batches import shown
@@ -46,11 +45,7 @@ class Siso:
     overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = OVERRIDES
 
     def __init__(self, backbone: Backbone, options: SisoOptions) -> None:
-        if not isinstance(backbone, Backbone):
-            raise UserError(
-                f"The backbone {backbone.spec.name} cannot be trained here; choose --backbone "
-                "sdxl-turbo, flux-schnell, sana-512 or mini for 'siso'."
-            )
+        demand_backbone(backbone, self.name, "sdxl-turbo, flux-schnell, sana-512 or mini")
         self.backbone, self.options = backbone, options
         self.guidance = options.guidance or backbone.spec.guidance or 1.0
         steps = options.steps or backbone.spec.steps

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 from PIL.Image import Image
 
 from bench.api import Question, Scope, Workspace
-from bench.errors import UserError
-from bench.methods.backbones.backbone import OFF, Backbone
+from bench.methods.backbones.backbone import OFF, Backbone, demand_backbone
 from bench.methods.sft_base import GuidedOptions
 from bench.methods.text_to_image import TextToImage
 
@@ -26,11 +25,7 @@ class TextOnly:
     overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init__(self, backbone: Backbone, options: GuidedOptions) -> None:
-        if not isinstance(backbone, Backbone):
-            raise UserError(
-                f"The backbone {backbone.spec.name} draws nothing from text alone here; choose "
-                "--backbone flux-dev or mini for 'text-only'."
-            )
+        demand_backbone(backbone, self.name, "sd15, sd21, sdxl, sana, flux-dev or mini")
         steps = options.steps or backbone.spec.steps
         guidance = options.guidance or backbone.spec.guidance or 1.0
         self.model = TextToImage(backbone, steps, guidance, options.guide)

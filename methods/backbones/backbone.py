@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from bench.errors import UserError
 from bench.methods.backbones.decoding import Decoding
 
 Weights = Mapping[str, float]
@@ -249,3 +250,15 @@ class Backbone(Protocol):
         UserError when it cannot be read or does not fit.
         """
         ...
+
+
+def demand_backbone(backbone: Backbone, method: str, choices: str) -> None:
+    """UserError for what is no Backbone, but draws with a pipeline of its own.
+
+    ``choices``: backbones that the method can use, in words.
+    """
+    if not isinstance(backbone, Backbone):
+        raise UserError(
+            f"The backbone {backbone.spec.name} draws with a pipeline of its own, which '{method}' "
+            f"can neither train nor steer; choose --backbone {choices}."
+        )

@@ -189,7 +189,7 @@ def test_a_prompt_without_one_place_for_the_name_is_refused(instance: str) -> No
 
 def test_a_backbone_that_nobody_trains_here_is_refused_in_one_sentence() -> None:
     other: Any = SimpleNamespace(spec=SimpleNamespace(name="editor"))
-    with pytest.raises(UserError, match=r"^The backbone editor cannot be trained here"):
+    with pytest.raises(UserError, match=r"^The backbone editor draws with a pipeline of its own"):
         DreamBooth(other, DreamBoothOptions())
 
 

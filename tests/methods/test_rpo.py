@@ -323,5 +323,5 @@ def test_a_prompt_of_photographs_without_one_place_for_the_name_is_refused(insta
 
 def test_a_backbone_that_nobody_trains_here_is_refused_in_one_sentence() -> None:
     other: Any = SimpleNamespace(spec=SimpleNamespace(name="editor"))
-    with pytest.raises(UserError, match=r"^The backbone editor cannot be trained here"):
+    with pytest.raises(UserError, match=r"^The backbone editor draws with a pipeline of its own"):
         Rpo(other, RpoOptions())

@@ -215,5 +215,5 @@ def test_options_that_do_not_fit_are_refused(given: dict[str, str], expected: st
 
 def test_a_backbone_that_nobody_trains_here_is_refused_in_one_sentence() -> None:
     other: Any = SimpleNamespace(spec=SimpleNamespace(name="editor"))
-    with pytest.raises(UserError, match=r"^The backbone editor cannot be trained here"):
+    with pytest.raises(UserError, match=r"^The backbone editor draws with a pipeline of its own"):
         siso.Siso(other, SisoOptions())

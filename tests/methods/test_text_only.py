@@ -66,5 +66,5 @@ def test_on_flux_it_is_the_stock_pipeline(flux: FluxBackbone, stock: FluxPipelin
 
 def test_a_backbone_that_draws_from_no_text_alone_is_refused_in_one_sentence() -> None:
     other: Any = SimpleNamespace(spec=SimpleNamespace(name="editor"))
-    with pytest.raises(UserError, match=r"^The backbone editor draws nothing from text alone"):
+    with pytest.raises(UserError, match=r"^The backbone editor draws with a pipeline of its own"):
         TextOnly(other, OPTIONS)
