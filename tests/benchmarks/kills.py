@@ -71,7 +71,7 @@ def _outcome(
     try:
         hit = kill.carry_out(life, nodes).hit
     except (AssertionError, TimeoutExpired) as error:
-        return kill.stage, f"did not end well: {str(error)[:300]}"
+        return kill.stage, f"did not end well: {str(error)[-600:]}"
     found = life.contents()
     differing = [name for name in wanted.keys() | found if wanted.get(name) != found.get(name)]
     return hit, f"other files: {sorted(differing)[:5]}" if differing else "same bytes"
