@@ -16,7 +16,7 @@ Victim = Literal["driver", "worker", "Ray worker", "Ray node"]
 STAGES: Mapping[str, float] = {
     "imports": 6.0,
     "training": 2.0,
-    "drawing": 0.5,
+    "drawing": 0.2,
     "scoring": 1.0,
     "publishing": 0.002,
 }
