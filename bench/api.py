@@ -133,7 +133,10 @@ class Question:
 
 
 class Progress(Protocol):
-    """Told how far long work has come; draws a bar on a terminal, keeps quiet elsewhere."""
+    """Told how far long work has come; draws a bar on a terminal, keeps quiet elsewhere.
+
+    ``total`` is 0 where it is not known.
+    """
 
     def __call__(self, title: str, done: int, total: int) -> None: ...
 

@@ -154,7 +154,7 @@ def _score(
         date=datetime.datetime.now(datetime.UTC).date(),
     )
     folder = out or Path("runs") / suite.key / result.folder_name
-    with exclusive(folder, wait=False):
+    with exclusive(folder):
         _claim(folder, result)
         write_rows(rows, folder / ROWS_FILE)
         write_result(result, folder / RESULT_FILE)

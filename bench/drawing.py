@@ -8,7 +8,7 @@ images do not depend on which others are asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +18,7 @@ from bench.errors import UserError
 from bench.gallery import Gallery
 from bench.pieces import Span
 from bench.plan import Plan
+from bench.processes import processes
 from bench.questions import Questions
 from bench.store import ImageStore
 from bench.trainings import Trainings
@@ -34,8 +35,8 @@ GENERATE = "generate"
 class Easel:
     """What drawing goes on: a method that answers a plan, its workspace, and how much at once.
 
-    ``stage`` is told what takes how long; a subject's training is taken from ``trainings`` where
-    it is kept, and kept there otherwise.
+    ``stage`` is told what takes how long; trainings are taken from ``trainings`` where they are
+    kept, and kept there otherwise.
     """
 
     plan: Plan
@@ -49,7 +50,7 @@ class Easel:
     def train(self) -> None:
         """What all subjects share: train, or load what is trained; once."""
         if not self._trained:
-            with self.stage("train"):
+            with self.stage("train"), processes().led(self._shared()):
                 self.method.train(self.workspace)
         self._trained = True
 
@@ -71,8 +72,14 @@ class Easel:
         if self.trainings is None:
             method.train_subject(material, own)
             return
-        with self.trainings.shared(case, own.folder):
+        with self.trainings.of_subject(case).shared(own.folder, own.progress):
             method.train_subject(material, own)
+
+    def _shared(self) -> AbstractContextManager[None]:
+        """With all runs that would train the very same on a corpus."""
+        if self.trainings is None or self.method.scope != "corpus":
+            return nullcontext()
+        return self.trainings.of_corpus().shared(self.workspace.folder, self.workspace.progress)
 
     def _draw(self, cases: Sequence[Case], store: ImageStore, finished: frozenset[str]) -> None:
         asked = Questions(self._gallery)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -55,6 +56,14 @@ class Processes:
             from accelerate import PartialState
 
             PartialState().wait_for_everyone()
+
+    @contextmanager
+    def led(self, context: AbstractContextManager[None]) -> Iterator[None]:
+        """The first has entered it before anybody begins, and leaves when all have ended."""
+        with context if self.first else nullcontext():
+            self.wait()
+            yield
+            self.wait()
 
     def once(self, work: Callable[[], object]) -> None:
         """The first does it and the others wait until it is done."""

@@ -4,12 +4,14 @@ import fcntl
 import io
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn
 
+from bench.api import Progress, silent
 from bench.documents import MALFORMED, inside
 from bench.errors import UserError
 from bench.identity import file_digest
@@ -24,6 +26,10 @@ LONGEST = 200
 """Characters in the name of an image."""
 PART = ".part"
 """How names of half-written files end."""
+WAITING = "wait for another"
+"""What progress calls the seconds that a process waits for another one's work."""
+TICK = 0.1
+"""Seconds between two looks at whether it is done."""
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -43,17 +49,41 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 @contextmanager
-def exclusive(folder: Path, wait: bool) -> Iterator[None]:
-    """No two processes work in one folder. UserError when one does and ``wait`` is False."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+def exclusive(folder: Path) -> Iterator[None]:
+    """No two processes work in one folder. UserError when one does."""
+    with _lock(folder) as lock:
+        if not _took(lock):
             raise UserError(
                 f"Another process works in {folder}; wait for it, or choose another folder."
-            ) from error
+            )
         yield
+
+
+@contextmanager
+def in_turn(folder: Path, progress: Progress = silent) -> Iterator[None]:
+    """Processes work in one folder one after another; who waits says so, as it might for days."""
+    with _lock(folder) as lock:
+        began = time.monotonic()
+        while not _took(lock):
+            progress(WAITING, int(time.monotonic() - began), 0)
+            time.sleep(TICK)
+        if waited := int(time.monotonic() - began):
+            progress(WAITING, waited, waited)
+        yield
+
+
+def _lock(folder: Path) -> IO[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / ".lock").open("w")
+
+
+def _took(lock: IO[str]) -> bool:
+    """The lock goes when its file is closed, or with the process."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class ImageStore:

@@ -38,9 +38,9 @@ def progress_bars(kept: Collection[str] | None = None) -> Iterator[api.Progress]
 
         def show(title: str, done: int, total: int) -> None:
             if title not in tasks:
-                tasks[title] = bars.add_task(title, total=total)
-            bars.update(tasks[title], completed=done, total=total)
-            if kept is not None and done >= total and title not in kept:
+                tasks[title] = bars.add_task(title, total=None)
+            bars.update(tasks[title], completed=done, total=total or None)
+            if kept is not None and done >= total > 0 and title not in kept:
                 bars.remove_task(tasks.pop(title))
 
         yield show

@@ -1,26 +1,57 @@
-"""Finished trainings of subjects, kept for other runs that would train the very same.
+"""Finished trainings, kept for other runs that would train the very same.
 
-Runs that differ in how images are drawn alone, as a sweep of guidance does, share their trainings.
+Runs that differ in how images are drawn alone, as a sweep of guidance does, share their trainings;
+so do those of different suites where a method is trained on a corpus.
 A kept training is linked into a run's own folder, which stays whole by itself.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
-from bench.api import Case
-from bench.identity import file_digest, identity
+from bench.api import Case, Progress, silent
+from bench.identity import Json, file_digest, identity
 from bench.plan import Specification
-from bench.store import PART, exclusive, write_atomically
+from bench.store import PART, in_turn, write_atomically
 
 UNFINISHED = frozenset({"state.pt"})
 """Checkpoints to go on from, which nobody needs of a training that is finished."""
 FILES, DIGESTS = "files", "digests.json"
+
+
+@dataclass(frozen=True)
+class Training:
+    """One finished training, which is kept in the folder ``place``, or will be."""
+
+    place: Path
+
+    @contextmanager
+    def shared(self, folder: Path, progress: Progress = silent) -> Iterator[None]:
+        """While it is trained in ``folder``, or once somebody else has trained it."""
+        with in_turn(self.place.with_suffix(".work"), progress):
+            self.borrow(folder)
+            yield
+            self.keep(folder)
+
+    def borrow(self, into: Path) -> None:
+        """Link its files, if there are any, to a new folder. One that is damaged is thrown away."""
+        if into.exists() or not self.place.is_dir():
+            return
+        if _is_sound(self.place):
+            _link_all(self.place / FILES, into)
+        else:
+            shutil.rmtree(self.place, ignore_errors=True)
+
+    def keep(self, made: Path) -> None:
+        """Keep what was made, unless it is kept already."""
+        if not self.place.exists() and made.is_dir():
+            _link_all(made, self.place / FILES)
+            write_atomically(self.place / DIGESTS, json.dumps(_digests(self.place / FILES)))
 
 
 @dataclass(frozen=True)
@@ -31,36 +62,16 @@ class Trainings:
     specification: Specification
     drawing: frozenset[str] = frozenset()
 
-    @contextmanager
-    def shared(self, case: Case, folder: Path) -> Iterator[None]:
-        """While a case's subject is trained in ``folder``, or once somebody else has trained it."""
-        with exclusive(self.place(case).with_suffix(".work"), wait=True):
-            self.borrow(case, folder)
-            yield
-            self.keep(case, folder)
+    def of_subject(self, case: Case) -> Training:
+        """That of a case's subject."""
+        subject = [case.subject, case.name, case.reference]
+        return self._of({"suite": self.specification.suite_identity, "subject": subject})
 
-    def borrow(self, case: Case, into: Path) -> None:
-        """Link the finished training of a case's subject, if there is one, to a new folder.
+    def of_corpus(self) -> Training:
+        """That of a method which is trained once, whatever suite it is asked about."""
+        return self._of({})
 
-        One that is damaged is thrown away.
-        """
-        kept = self.place(case)
-        if into.exists() or not kept.is_dir():
-            return
-        if _is_sound(kept):
-            _link_all(kept / FILES, into)
-        else:
-            shutil.rmtree(kept, ignore_errors=True)
-
-    def keep(self, case: Case, made: Path) -> None:
-        """Keep what was made of a case's subject, unless it is kept already."""
-        kept = self.place(case)
-        if not kept.exists() and made.is_dir():
-            _link_all(made, kept / FILES)
-            write_atomically(kept / DIGESTS, json.dumps(_digests(kept / FILES)))
-
-    def place(self, case: Case) -> Path:
-        """Where the training of a case's subject is kept, or would be."""
+    def _of(self, asked: Mapping[str, Json]) -> Training:
         stated = self.specification
         followed = {
             "method": stated.method,
@@ -68,10 +79,9 @@ class Trainings:
             "options": {k: v for k, v in stated.options.items() if k not in self.drawing},
             "inputs": stated.inputs,
             "backbone": stated.backbone_digest,
-            "suite": stated.suite_identity,
-            "subject": [case.subject, case.name, case.reference],
+            **asked,
         }
-        return self.folder / identity(followed)
+        return Training(self.folder / identity(followed))
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -79,7 +80,8 @@ class Worker:
     def assist(self, number: int, folder: Path) -> None:
         """A share of a training that the first of several processes leads."""
         method = self._at_hand(number).method
-        method.train(Workspace(folder / "checkpoints", cache(), _unheard))
+        with processes().led(nullcontext()):
+            method.train(Workspace(folder / "checkpoints", cache(), _unheard))
 
     def _specify(self, piece: Piece) -> Stated:
         plan = self._jobs[piece.job].plan
@@ -227,7 +229,7 @@ def _backbone(plan: Plan) -> Any:
 
 
 def _trainings(plan: Plan, specification: Specification) -> Trainings:
-    """Where the trainings of subjects are shared with other runs."""
+    """Where trainings are shared with other runs."""
     options = registry.load("method", plan.method).Options
     drawing: frozenset[str] = getattr(options, "drawing", frozenset())
     return Trainings(cache() / "trainings", specification, drawing)

@@ -6,7 +6,7 @@ from bench.api import Workspace
 from bench.identity import identity, seed_of
 from bench.methods.backbones.backbone import OFF
 from bench.methods.text_to_image import TextToImage
-from bench.store import ImageStore, exclusive
+from bench.store import ImageStore, in_turn
 
 
 def class_images(
@@ -17,7 +17,7 @@ def class_images(
     UserError names kept images that are damaged.
     """
     folder = workspace.cache / "class-images" / _identity(model, prompt, count, seed)[:16]
-    with exclusive(folder, wait=True):
+    with in_turn(folder, workspace.progress):
         store = ImageStore(folder)
         store.verify()
         _draw_missing(model, prompt, _seeds(prompt, count, seed), store, workspace)

@@ -25,7 +25,7 @@ from bench.methods.corpora import Corpus
 from bench.methods.examples import Encoding, Example, OnDemand, Opener
 from bench.methods.sampling import to_tensor
 from bench.processes import processes
-from bench.store import exclusive, write_atomically
+from bench.store import in_turn, write_atomically
 
 MOST = 20_000
 """Examples that are still encoded ahead."""
@@ -192,7 +192,7 @@ def _bytes(codes: Codes) -> int:
 
 
 def _write(file: Path, codes: Codes) -> None:
-    with exclusive(file.parent, wait=True):
+    with in_turn(file.parent):
         write_atomically(file, save(codes))
 
 

@@ -18,7 +18,7 @@ from bench.methods.corpora import Corpus
 from bench.methods.examples import Opener
 from bench.methods.pairs import PairSource
 from bench.methods.sampling import draw
-from bench.store import ImageStore, exclusive, write_atomically
+from bench.store import ImageStore, in_turn, write_atomically
 
 MANIFEST = "manifest.json"
 
@@ -91,7 +91,7 @@ def make_pairs(
         "indices": list(indices),
     }
     folder = workspace.cache / "pairs" / identity(specification)[:16]
-    with exclusive(folder, wait=True):
+    with in_turn(folder, workspace.progress):
         drawn = _draw_all(backbone, corpus, indices, source, sampler, folder, workspace)
         if drawn or not _is_whole(folder):
             manifest = {

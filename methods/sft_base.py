@@ -5,6 +5,7 @@ the adapter acts on them alone. Trained by flow matching on triplets.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from bench.api import Later, Question, Scope, Workspace
 from bench.cost import Budget, Extent, Facts
 from bench.errors import UserError
-from bench.identity import file_digest
+from bench.identity import file_digest, identity
 from bench.methods import cards
 from bench.methods.backbones.backbone import OFF, Backbone, Rule, Weights, demand_backbone
 from bench.methods.backbones.flux import Conditioning, FluxBackbone, Position
@@ -27,6 +28,7 @@ from bench.methods.guidance import parse
 from bench.methods.loop import Recipe, Training
 from bench.methods.sampling import answer
 from bench.processes import processes
+from bench.trainings import Training as Kept
 
 ADAPTER = "sft"
 OWN_GUIDANCE = "backbone"
@@ -120,6 +122,26 @@ class SftOptions(GuidedOptions):
     cache: bool = Field(False, description="compute an independent reference's keys once")
 
 
+FOLLOWED = (
+    "sft_rank",
+    "sft_iterations",
+    "sft_batch",
+    "sft_micro_batch",
+    "drop_text",
+    "drop_image",
+    "seed",
+    "position",
+    "independent",
+)
+"""Options that an SFT training follows from."""
+
+
+def kept_sft(options: SftOptions, backbone: str, corpus: str, cache: Path) -> Kept:
+    """Where runs share an SFT training; ``backbone`` and ``corpus`` are digests."""
+    followed = {name: getattr(options, name) for name in FOLLOWED}
+    return Kept(cache / "sft" / identity({**followed, "backbone": backbone, "corpus": corpus}))
+
+
 class SftBase:
     """The SFT model as a method of its own.
 
@@ -132,6 +154,7 @@ class SftBase:
     scope: Scope = "corpus"
     Options: ClassVar = SftOptions
     overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = MINI_SFT
+    kept_sft = staticmethod(kept_sft)
 
     def __init__(self, backbone: Backbone, options: SftOptions) -> None:
         demand_backbone(backbone, self.name, "flux-dev, sdxl or mini")
@@ -150,15 +173,17 @@ class SftBase:
             self.inputs["sft_corpus_identity"] = self.corpus.identity
 
     def train(self, workspace: Workspace) -> None:
-        """Load the adapter, or train it where none is given."""
+        """Load the adapter; where none is given, train it, or take what another run has trained."""
         if not self.weights:
             self.digest = self.backbone.spec.digest
             return
-        self.path = self.adapter or workspace.folder / f"{ADAPTER}.safetensors"
-        if self.corpus and not self.path.is_file():
-            self._train(self.corpus, workspace, self.path)
-        else:
-            self.backbone.load_adapter(ADAPTER, self.path)
+        own = workspace.folder / ADAPTER
+        self.path = self.adapter or own / f"{ADAPTER}.safetensors"
+        with processes().led(self._shared(own, workspace)):
+            if self.corpus and not self.path.is_file():
+                self._train(self.corpus, workspace, self.path)
+            else:
+                self.backbone.load_adapter(ADAPTER, self.path)
         self.digest = file_digest(self.path)
 
     @classmethod
@@ -194,6 +219,14 @@ class SftBase:
         if adapter and not adapter.is_file():
             raise UserError(f"There is no adapter at {adapter}; check the option 'adapter'.")
         return adapter
+
+    def _shared(self, own: Path, workspace: Workspace) -> AbstractContextManager[None]:
+        """With all runs that would train the very same."""
+        if not self.corpus:
+            return nullcontext()
+        backbone, corpus = self.backbone.spec.digest, self.corpus.identity
+        kept = kept_sft(self.options, backbone, corpus, workspace.cache)
+        return kept.shared(own, workspace.progress)
 
     def _train(self, corpus: Corpus, workspace: Workspace, path: Path) -> None:
         backbone, options = self.backbone, self.options

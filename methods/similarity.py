@@ -14,7 +14,7 @@ from bench.api import Encoder, Workspace
 from bench.identity import identity
 from bench.methods.corpora import Corpus
 from bench.methods.pair_folder import PairFolder
-from bench.store import exclusive, write_atomically
+from bench.store import in_turn, write_atomically
 
 BATCH = 32
 
@@ -35,7 +35,7 @@ def similarities(
     """One for every candidate, by triplet and draw, in the eyes of the encoder ``judge``."""
     encoder: Encoder = registry.load("encoder", judge)()
     path = pairs.folder / f"similarity-{judge}.json"
-    with exclusive(pairs.folder, wait=True):
+    with in_turn(pairs.folder, workspace.progress):
         of = {"recipe": encoder.recipe, "images": identity(pairs.images.digests)}
         if (kept := _kept(path, of)) is not None:
             return kept

@@ -29,7 +29,7 @@ from bench.methods.pair_folder import PairFolder, Sampler, make_pairs
 from bench.methods.pairs import PairSource
 from bench.methods.pairs_there import pairs_there
 from bench.methods.sampling import answer
-from bench.methods.sft_base import MINI_SFT, SftBase, SftOptions
+from bench.methods.sft_base import MINI_SFT, SftBase, SftOptions, kept_sft
 from bench.methods.similarity import Similarity, similarities
 from bench.processes import processes
 
@@ -103,6 +103,7 @@ class Tuned:
     scope: Scope = "corpus"
     Options: ClassVar[Any] = TuningOptions
     overrides: ClassVar[Mapping[str, Mapping[str, Any]]] = OVERRIDES
+    kept_sft = staticmethod(kept_sft)
 
     def __init__(self, backbone: Backbone, options: Any) -> None:
         self.backbone, self.options = backbone, options

@@ -1,7 +1,9 @@
 """Files survive a kill and a full disk; damage is found, named, set aside and mended."""
 
 import subprocess
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from PIL import Image
 
 from bench.errors import UserError
 from bench.identity import file_digest
-from bench.store import LEDGER, ImageStore, write_atomically
+from bench.store import LEDGER, WAITING, ImageStore, in_turn, write_atomically
 
 FILES = ("cat/00-0.png", "cat/00-1.png", "dog/00-0.png")
 
@@ -83,6 +85,22 @@ def test_a_full_disk_loses_no_finished_image(tiny_disk: Path) -> None:
 
 
 # --- the ledger -----------------------------------------------------------------------------------
+
+
+def test_who_waits_for_its_turn_says_so_all_the_time(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+
+    def wait_and_work() -> None:
+        with in_turn(tmp_path, lambda *so_far: told.append(so_far)):
+            told.append(("work", 1, 1))
+
+    with ThreadPoolExecutor(1) as threads:
+        with in_turn(tmp_path):
+            working = threads.submit(wait_and_work)
+            time.sleep(2.5)
+        working.result(timeout=60)
+    assert told[-2:] == [(WAITING, 2, 2), ("work", 1, 1)]
+    assert {second for title, second, total in told if not total} == {0, 1, 2}
 
 
 def test_stored_images_come_back_and_stand_in_the_ledger(store: ImageStore) -> None:

@@ -52,17 +52,17 @@ def trained(folder: Path) -> Path:
 
 
 def test_a_run_of_another_guidance_or_protocol_finds_the_training(tmp_path: Path) -> None:
-    shelf(tmp_path).keep(CASE, trained(tmp_path))
+    shelf(tmp_path).of_subject(CASE).keep(trained(tmp_path))
     other = STATED.model_copy(
         update={"options": {"lr": 1e-3, "rule": "pg:scale=3.0"}, "protocol_identity": "another"}
     )
-    shelf(tmp_path, other).borrow(CASE, into := tmp_path / "second")
+    shelf(tmp_path, other).of_subject(CASE).borrow(into := tmp_path / "second")
     assert (into / "lora.safetensors").read_text() == "weights"
 
 
 def test_checkpoints_of_an_unfinished_training_are_not_kept(tmp_path: Path) -> None:
-    shelf(tmp_path).keep(CASE, trained(tmp_path))
-    shelf(tmp_path).borrow(CASE, into := tmp_path / "second")
+    shelf(tmp_path).of_subject(CASE).keep(trained(tmp_path))
+    shelf(tmp_path).of_subject(CASE).borrow(into := tmp_path / "second")
     assert [path.name for path in into.rglob("*") if path.is_file()] == ["lora.safetensors"]
 
 
@@ -79,8 +79,10 @@ def test_checkpoints_of_an_unfinished_training_are_not_kept(tmp_path: Path) -> N
 def test_whatever_a_training_follows_from_tells_it_apart(
     tmp_path: Path, change: dict[str, object]
 ) -> None:
-    shelf(tmp_path).keep(CASE, trained(tmp_path))
-    shelf(tmp_path, STATED.model_copy(update=change)).borrow(CASE, into := tmp_path / "second")
+    shelf(tmp_path).of_subject(CASE).keep(trained(tmp_path))
+    shelf(tmp_path, STATED.model_copy(update=change)).of_subject(CASE).borrow(
+        into := tmp_path / "second"
+    )
     assert not into.exists()
 
 
@@ -88,68 +90,100 @@ def test_whatever_a_training_follows_from_tells_it_apart(
 def test_another_subject_name_or_photograph_is_another_training(
     tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    shelf(tmp_path).keep(CASE, trained(tmp_path))
-    shelf(tmp_path).borrow(replace(CASE, **change), into := tmp_path / "second")
+    shelf(tmp_path).of_subject(CASE).keep(trained(tmp_path))
+    shelf(tmp_path).of_subject(replace(CASE, **change)).borrow(into := tmp_path / "second")
     assert not into.exists()
 
 
 def test_what_a_run_has_begun_is_left_to_it(tmp_path: Path) -> None:
-    shelf(tmp_path).keep(CASE, trained(tmp_path))
+    shelf(tmp_path).of_subject(CASE).keep(trained(tmp_path))
     begun = tmp_path / "second"
     begun.mkdir()
-    shelf(tmp_path).borrow(CASE, begun)
+    shelf(tmp_path).of_subject(CASE).borrow(begun)
     assert list(begun.iterdir()) == []
 
 
 def test_a_damaged_training_is_thrown_away_and_kept_anew(tmp_path: Path) -> None:
     made = trained(tmp_path)
-    shelf(tmp_path).keep(CASE, made)
+    shelf(tmp_path).of_subject(CASE).keep(made)
     [kept] = (tmp_path / "cache").rglob("lora.safetensors")
     kept.unlink()
     kept.write_text("weig")
-    shelf(tmp_path).borrow(CASE, into := tmp_path / "second")
+    shelf(tmp_path).of_subject(CASE).borrow(into := tmp_path / "second")
     assert not into.exists()
-    shelf(tmp_path).keep(CASE, made)
-    shelf(tmp_path).borrow(CASE, into)
+    shelf(tmp_path).of_subject(CASE).keep(made)
+    shelf(tmp_path).of_subject(CASE).borrow(into)
     assert (into / "lora.safetensors").read_text() == "weights"
 
 
 @pytest.mark.parametrize("left", ["", '{"lora.safetensors": "ab', "{}"])
 def test_a_list_of_digests_that_is_damaged_is_no_error(tmp_path: Path, left: str) -> None:
-    shelf(tmp_path).keep(CASE, trained(tmp_path))
+    shelf(tmp_path).of_subject(CASE).keep(trained(tmp_path))
     [digests] = (tmp_path / "cache").rglob("digests.json")
     digests.write_text(left)
-    shelf(tmp_path).borrow(CASE, into := tmp_path / "second")
+    shelf(tmp_path).of_subject(CASE).borrow(into := tmp_path / "second")
     assert not into.exists()
 
 
 def test_a_runs_folder_outlives_what_is_kept(tmp_path: Path) -> None:
-    shelf(tmp_path).keep(CASE, trained(tmp_path))
-    shelf(tmp_path).borrow(CASE, into := tmp_path / "second")
+    shelf(tmp_path).of_subject(CASE).keep(trained(tmp_path))
+    shelf(tmp_path).of_subject(CASE).borrow(into := tmp_path / "second")
     for path in (tmp_path / "cache").rglob("lora.safetensors"):
         path.unlink()
     assert (into / "lora.safetensors").read_text() == "weights"
 
 
-def run(folder: Path, guidance: str) -> tuple[Path, list[str]]:
-    options = {"iterations": "1", "prior": "0"}
+FEW = {"iterations": "1", "negatives": "4", "steps": "2"}
+SFT = {"retrain": "true", "sft_iterations": "1", "sft_batch": "2", "sft_micro_batch": "1"}
+
+
+def run(
+    folder: Path,
+    method: str,
+    options: dict[str, str],
+    suite: str = "mini",
+    guidance: str | None = None,
+) -> tuple[Path, set[str]]:
+    """Its checkpoints, and what its log tells."""
     request = Request(
-        method="dreambooth", suite="mini", limit_subjects=1, guidance=guidance, options=options
+        method=method, suite=suite, limit_subjects=1, guidance=guidance, options=options
     )
     done, _ = execute(make_plan(request), folder)
-    events = [json.loads(line)["event"] for line in (done / "log.jsonl").read_text().splitlines()]
-    return done, events
+    events = {json.loads(line)["event"] for line in (done / "log.jsonl").read_text().splitlines()}
+    return done / "checkpoints", events
 
 
-def test_two_rules_of_guidance_are_drawn_from_one_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SUBJECTBENCH_HOME", str(tmp_path / "home"))
-    first, trained_once = run(tmp_path / "first", "cfg:3")
-    second, nothing_trained = run(tmp_path / "second", "pg:scale=3,omega=0.5")
+    return tmp_path
+
+
+def test_two_rules_of_guidance_are_drawn_from_one_training(home: Path) -> None:
+    options = {"iterations": "1", "prior": "0"}
+    first, trained_once = run(home / "first", "dreambooth", options, guidance="cfg:3")
+    rule = "pg:scale=3,omega=0.5"
+    second, nothing_trained = run(home / "second", "dreambooth", options, guidance=rule)
     assert "train dreambooth" in trained_once
     assert "train dreambooth" not in nothing_trained
-    one, other = (
-        folder / "checkpoints" / "mug-000" / "dreambooth.safetensors" for folder in (first, second)
-    )
+    one, other = (made / "mug-000" / "dreambooth.safetensors" for made in (first, second))
     assert one.read_bytes() == other.read_bytes()
+
+
+def test_two_suites_are_answered_from_one_training_on_a_corpus(home: Path) -> None:
+    first, trained_once = run(home / "first", "sfo", FEW)
+    second, nothing_trained = run(home / "second", "sfo", FEW, suite="mini-validation")
+    assert {"train sfo", "pairs"} <= trained_once
+    assert not {"train sfo", "pairs"} & nothing_trained
+    one, other = (made / "sfo.safetensors" for made in (first, second))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_two_methods_start_from_one_training_of_the_sft_model(home: Path) -> None:
+    first, trained_once = run(home / "first", "sft-additional", {**FEW, **SFT})
+    second, only_its_own = run(home / "second", "sfo", {**FEW, **SFT})
+    third, again = run(home / "third", "sft-base", {**SFT, "steps": "2", "seed": "1"})
+    assert "train sft" in trained_once and "train sft" in again
+    assert "train sft" not in only_its_own and "train sfo" in only_its_own
+    one, other, seed = (m / "sft" / "sft.safetensors" for m in (first, second, third))
+    assert one.read_bytes() == other.read_bytes() != seed.read_bytes()

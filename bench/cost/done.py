@@ -20,14 +20,16 @@ from bench.features import FeatureStore
 from bench.identity import file_digest
 from bench.made import MANIFEST, specification_of
 from bench.paths import cache
-from bench.plan import Plan, Specification, specify
+from bench.plan import Plan, specify
 from bench.results import RESULT_FILE, ROWS_FILE
 from bench.sources import SOURCES, Shipped
 from bench.store import LEDGER, SHARDS
-from bench.trainings import Trainings
+from bench.trainings import Training, Trainings
 from bench.weights import here
 
 CHECKPOINTS = "checkpoints"
+SFT = "sft"
+"""What the SFT model of a method that starts from one is called."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,9 @@ class Done:
 
     ``folder``: its run's, None where none was found; ``images``: finished files; ``trained``:
     subjects whose training is finished there, for a corpus the method's own name and ``sft``;
-    ``kept``: subjects that another run has trained just so; ``pairs``: whether those that it would
-    draw are kept; ``seen``: its images that an encoder has looked at; ``scored``: whether its rows
-    are there; ``foreign``: whether the folder asked for holds another run.
+    ``kept``: those of them that another run has trained just so; ``pairs``: whether those that it
+    would draw are kept; ``seen``: its images that an encoder has looked at; ``scored``: whether its
+    rows are there; ``foreign``: whether the folder asked for holds another run.
     """
 
     folder: Path | None = None
@@ -185,28 +187,34 @@ def _trained(checkpoints: Path, plan: Plan) -> frozenset[str]:
     if registry.load("method", plan.method).scope == "subject":
         there = (subject for subject in plan.subjects if (checkpoints / subject / own).is_file())
         return frozenset(there)
-    named = ("sft", plan.method)
-    return frozenset(n for n in named if (checkpoints / f"{n}.safetensors").is_file())
+    places = {SFT: checkpoints / SFT / f"{SFT}.safetensors", plan.method: checkpoints / own}
+    return frozenset(name for name, place in places.items() if place.is_file())
 
 
 def _kept(plan: Plan, told: dict[str, Any] | None) -> frozenset[str]:
-    """Subjects whose trainings other runs have kept; none where weights are not known by now."""
+    """Trainings that other runs have kept; none where weights are not known by now."""
     factory = registry.load("method", plan.method)
-    if factory.scope != "subject":
-        return frozenset()
     weights = told or _sibling(plan) or _shipped(plan)
-    if weights is None:
+    if weights is None or factory.scope == "none":
         return frozenset()
     method = SimpleNamespace(revision=factory.revision, inputs=weights["inputs"])
     specification = specify(plan, method, weights["backbone_digest"], {})
-    return frozenset(
-        case.subject for case in _firsts(plan) if _place(factory, specification, case).is_dir()
-    )
-
-
-def _place(factory: Any, specification: Specification, case: Case) -> Path:
     drawing: frozenset[str] = getattr(factory.Options, "drawing", frozenset())
-    return Trainings(cache() / "trainings", specification, drawing).place(case)
+    trainings = Trainings(cache() / "trainings", specification, drawing)
+    if factory.scope == "corpus":
+        places = {plan.method: trainings.of_corpus(), **_kept_sft(factory, plan, weights)}
+    else:
+        places = {case.subject: trainings.of_subject(case) for case in _firsts(plan)}
+    return frozenset(name for name, training in places.items() if training.place.is_dir())
+
+
+def _kept_sft(factory: Any, plan: Plan, weights: Mapping[str, Any]) -> dict[str, Training]:
+    """The SFT model that a method starts from, where it is one that is trained."""
+    corpus = weights["inputs"].get("sft_corpus_identity")
+    if corpus is None:
+        return {}
+    options = factory.Options.model_validate(plan.options)
+    return {SFT: factory.kept_sft(options, weights["backbone_digest"], corpus, cache())}
 
 
 def _sibling(plan: Plan, runs: Path = Path("runs")) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from typing import Any
 from bench import registry
 from bench.api import Scope
 from bench.cost.devices import Device, device_at_hand, processor
-from bench.cost.done import CHECKPOINTS, Done, progress_of
+from bench.cost.done import SFT, Done, progress_of
 from bench.cost.estimates import Budget, Estimate, Extent, estimate
 from bench.cost.facts import FACTS, facts_of
 from bench.cost.throughput import measured
@@ -97,9 +97,11 @@ def forecast(
     done = progress_of(plan, _folder(out))
     missing = frozenset(case.file for case in plan.cases) - done.images
     untrained = _untrained(plan, done, missing)
-    subjects = tuple(claims.fresh(_training_keys(plan, untrained)))
-    pairs = done.pairs or _shares_pairs(plan, claims)
-    budget = _budget(plan, done, subjects, missing, pairs)
+    fresh = claims.fresh(_training_keys(plan, untrained))
+    sft = bool(fresh) and SFT not in done.trained | done.kept and _shares_sft(plan, claims)
+    pairs = bool(fresh) and not done.pairs and _shares_pairs(plan, claims)
+    subjects = tuple(fresh) if registry.load("method", plan.method).scope == "subject" else ()
+    budget = _budget(plan, done, fresh, missing, sft, pairs)
     on = device or device_of(plan.backbone)
     return Forecast(
         plan,
@@ -111,7 +113,7 @@ def forecast(
         _estimate(plan, budget or Budget(alone=not _sees(plan)), len(missing), on),
         on,
         _scores(plan, done, (device,) if device else (on, processor())),
-        len(untrained) - len(subjects) + (pairs and not done.pairs),
+        len(untrained) - len(fresh) + sft + pairs,
     )
 
 
@@ -129,61 +131,96 @@ def _folder(out: Path | str | None) -> Path | None:
 
 
 def _untrained(plan: Plan, done: Done, missing: frozenset[str]) -> list[str]:
-    """Subjects to be trained for: those that lack an image and whose training is nowhere."""
-    if registry.load("method", plan.method).scope != "subject":
-        return []
+    """What is trained for images that lack, and is nowhere: subjects, or the method itself."""
+    scope = registry.load("method", plan.method).scope
     lacking = dict.fromkeys(case.subject for case in plan.cases if case.file in missing)
-    return [subject for subject in lacking if subject not in done.trained | done.kept]
+    if scope == "corpus":
+        lacking = dict.fromkeys([plan.method] if missing and _trains(plan) else [])
+    return [one for one in lacking if scope != "none" and one not in done.trained | done.kept]
 
 
-def _training_keys(plan: Plan, subjects: Sequence[str]) -> dict[str, str]:
-    """Equal for plans that would train a subject in the very same way."""
-    options = registry.load("method", plan.method).Options
-    drawing: frozenset[str] = getattr(options, "drawing", frozenset())
+def _trains(plan: Plan) -> bool:
+    """Whether a method of a corpus has anything to train at all."""
+    factory, facts = registry.load("method", plan.method), facts_of(plan.backbone)[0]
+    ask = getattr(factory, "budget", None)
+    told = ask(_options(plan), facts, Extent.of(plan)) if ask and facts else None
+    return told is None or told.steps > 0
+
+
+def _training_keys(plan: Plan, names: Sequence[str]) -> dict[str, str]:
+    """Equal for plans that would train a subject, or on a corpus, in the very same way."""
+    factory = registry.load("method", plan.method)
+    drawing: frozenset[str] = getattr(factory.Options, "drawing", frozenset())
     followed = {
         "method": plan.method,
         "options": {k: v for k, v in plan.options.items() if k not in drawing},
         "backbone": plan.backbone,
-        "suite": plan.suite.identity,
     }
+    if factory.scope == "corpus":
+        return {name: identity(followed) for name in names}
     asked = {case.subject: [case.subject, case.name, case.reference] for case in plan.cases}
-    return {name: identity({**followed, "subject": asked[name]}) for name in subjects}
+    own = {**followed, "suite": plan.suite.identity}
+    return {name: identity({**own, "subject": asked[name]}) for name in names}
 
 
 PAIRS = ("negatives", "pool", "corpus", "seed", "steps", "guidance", "adapter")
 """Options that pairs follow from, beside those of their source."""
 
 
-def _shares_pairs(plan: Plan, claims: Claims) -> bool:
-    """Whether another plan draws the same pairs: only with an SFT model that none has to train."""
+def _shares_sft(plan: Plan, claims: Claims) -> bool:
+    """Whether another plan trains the same SFT model."""
+    key = _sft_key(plan)
+    return key is not None and not claims.fresh({SFT: key})
+
+
+def _sft_key(plan: Plan) -> str | None:
+    """Equal for plans that would train the very same; None where none is trained."""
     factory, options = registry.load("method", plan.method), _options(plan)
-    facts = FACTS.get(plan.backbone)
-    given = getattr(options, "adapter", None) or (facts and facts.ready)
+    ask, facts = getattr(factory, "kept_sft", None), FACTS.get(plan.backbone)
+    if ask is None or options.adapter or (facts and facts.ready and not options.retrain):
+        return None
+    key: str = ask(options, plan.backbone, "", Path()).place.name
+    return key
+
+
+def _shares_pairs(plan: Plan, claims: Claims) -> bool:
+    """Whether another plan draws the same pairs."""
+    factory, options = registry.load("method", plan.method), _options(plan)
     source = getattr(factory, "pairs_source", None)
-    if source is None or not given or getattr(options, "retrain", False):
+    if source is None:
         return False
     followed = {name: plan.options.get(name) for name in PAIRS}
-    key = identity({**followed, "source": source(options), "backbone": plan.backbone})
-    return not claims.fresh({"pairs": key})
+    told = {"source": source(options), "sft": _sft_key(plan), "backbone": plan.backbone}
+    return not claims.fresh({"pairs": identity({**followed, **told})})
+
+
+THERE = Path(SFT)
+"""An SFT model that need not be trained any more."""
 
 
 def _budget(
-    plan: Plan, done: Done, subjects: Sequence[str], missing: frozenset[str], pairs: bool
+    plan: Plan,
+    done: Done,
+    fresh: Sequence[str],
+    missing: frozenset[str],
+    sft: bool,
+    pairs: bool,
 ) -> Budget | None:
-    """What is left to train and to draw for that; None where the method does not tell."""
+    """What is left to train and to draw for that; None where the method does not tell.
+
+    ``fresh``: what this plan trains; ``sft``, ``pairs``: whether another plan makes them.
+    """
     factory, options = registry.load("method", plan.method), _options(plan)
     facts = facts_of(plan.backbone)[0]
     ask = getattr(factory, "budget", None)
     if ask is None or facts is None:
         return None
-    if not missing or plan.method in done.trained:
+    if not missing or (factory.scope == "corpus" and not fresh):
         return Budget(alone=not _sees(plan))
-    if "sft" in done.trained and done.folder:
-        options = options.model_copy(
-            update={"adapter": done.folder / CHECKPOINTS / "sft.safetensors"}
-        )
-    told: Budget | None = ask(options, facts, _extent(plan, subjects, missing))
-    return replace(told, images=0) if told is not None and pairs else told
+    if sft or SFT in done.trained | done.kept:
+        options = options.model_copy(update={"adapter": THERE})
+    told: Budget | None = ask(options, facts, _extent(plan, fresh, missing))
+    return replace(told, images=0) if told is not None and (pairs or done.pairs) else told
 
 
 def _extent(plan: Plan, subjects: Sequence[str], missing: frozenset[str]) -> Extent:

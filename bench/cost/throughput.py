@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from bench import __version__
 from bench.api import Frozen
 from bench.paths import cache
-from bench.store import exclusive, write_atomically
+from bench.store import in_turn, write_atomically
 
 FILE = "throughput.json"
 
@@ -76,7 +76,7 @@ def read(folder: Path | None = None) -> list[Speed]:
 def remember(speeds: Iterable[Speed], folder: Path | None = None) -> Path:
     """Keep measurements beside the others; returns the file."""
     kept = folder or cache()
-    with exclusive(kept, wait=True):
+    with in_turn(kept):
         known = {speed.key: speed for speed in [*read(kept), *speeds]}
         document = {
             "schema_version": 1,

@@ -26,7 +26,7 @@ from bench.paths import cache
 from bench.places.addresses import STREAMS, parse
 from bench.places.leases import Lease
 from bench.places.objects import Objects, Stat
-from bench.store import exclusive, write_atomically
+from bench.store import exclusive, in_turn, write_atomically
 
 LOCAL = re.compile("(file|local)://")
 FLATTENED = re.compile("([a-z][a-z0-9+.-]+):/(?=[^/])")
@@ -106,7 +106,7 @@ class Disk:
         """Nothing is elsewhere."""
 
     def exclusive(self) -> AbstractContextManager[None]:
-        return exclusive(self.folder, wait=False)
+        return exclusive(self.folder)
 
 
 class Bucket:
@@ -187,7 +187,7 @@ class Bucket:
     def _renew(self) -> None:
         """Empty the folder where it holds another run than the store does now."""
         own = self.folder / MANIFEST
-        with exclusive(self._aside, wait=True):
+        with in_turn(self._aside):
             stated = self._objects.read(MANIFEST)
             if not own.is_file() or own.read_bytes() != stated:
                 shutil.rmtree(self.folder, ignore_errors=True)

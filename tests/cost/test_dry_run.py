@@ -222,10 +222,24 @@ def test_runs_that_differ_in_training_alone_draw_their_pairs_once(fresh: Path) -
     assert told["total"]["left"]["trainings"] == 2 and told["total"]["shared"] == 1
 
 
-def test_pairs_of_sft_models_that_each_run_trains_are_its_own(fresh: Path) -> None:
-    plans = [dreambench("sfo", "flux-dev", options={"beta": beta}) for beta in ("1", "2")]
-    told = describe_all([(plan, None) for plan in plans], device=H100)
-    assert [run["left"]["pairs"] for run in told["runs"]] == [5000, 5000]
+def test_an_sft_model_is_trained_once_and_draws_its_pairs_once(fresh: Path) -> None:
+    sft, *plans = [dreambench("sft-base", "flux-dev")] + [
+        dreambench("sfo", "flux-dev", options={"beta": beta}) for beta in ("1", "2")
+    ]
+    alone = describe(plans[0], device=H100)["cost"]["hours_of"]["training"]
+    told = describe_all([(plan, None) for plan in (sft, *plans)], device=H100)
+    assert [run["left"]["pairs"] for run in told["runs"]] == [0, 5000, 0]
+    assert [run["left"]["trainings"] for run in told["runs"]] == [1, 1, 1]
+    first, *others = (run["cost"]["hours_of"]["training"] for run in told["runs"])
+    assert first + others[0] == pytest.approx(alone, rel=1e-3) and others[0] == others[1] < first
+    assert told["total"]["shared"] == 3
+
+
+def test_two_suites_are_answered_from_one_training_on_a_corpus(fresh: Path) -> None:
+    plans = [make_plan(Request(method="sfo", suite=suite)) for suite in ("mini", "mini-validation")]
+    told = describe_all([(plan, None) for plan in plans])
+    assert [run["left"]["trainings"] for run in told["runs"]] == [1, 0]
+    assert told["total"]["shared"] == 1
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_several_runs_must_fit_together(fresh: Path, monkeypatch: pytest.MonkeyP
     plans = [flux(beta=beta) for beta in ("1", "2")]
     for plan in plans:
         assert demand_fit(plan) is None
-    with pytest.raises(UserError, match=r"needs about 10\.6 GB"):
+    with pytest.raises(UserError, match=r"needs about 8\.03 GB"):
         demand_all_fit([(plan, None) for plan in plans])
 
 

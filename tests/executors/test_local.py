@@ -1,8 +1,10 @@
 """Workers of this machine: whether one or several, the bytes are the same."""
 
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -15,8 +17,11 @@ from bench.executors.hand import Hand
 from bench.executors.local import Here, ProcessCrew, Processes
 from bench.pieces import Outcome, Piece, Seen
 from bench.stamp import stamp
+from bench.store import in_turn
 from tests.executors.conftest import Make
 from tests.trivial import job
+
+PATIENCE = 5.0
 
 
 def test_two_workers_make_the_bytes_of_one_also_where_subjects_are_trained(
@@ -47,24 +52,60 @@ def test_more_workers_than_accelerators_have_room_for_are_refused_before_they_st
 
 
 def test_a_worker_that_hangs_before_its_first_word_is_replaced(tmp_path: Path) -> None:
-    prepared = chain([_hangs], repeat(_sees_nothing))
-    with ThreadPoolExecutor(1) as threads:
-        crew = ProcessCrew(
-            [job()], lambda: Hand(next(prepared)), threads, Beats(tmp_path), 1, patience=5
-        )
-        [(_, outcome)] = crew.do([Piece("draw", 0, {})], lambda *told: None)
-        crew.dismiss()
+    prepared = chain([_hang], repeat(_see_nothing))
+    with crew_of(lambda: Hand(next(prepared)), tmp_path) as crew:
+        [(_, outcome)] = crew.do([Piece("draw", 0, {})], unheard)
     assert outcome == Seen()
 
 
-def _hangs() -> Callable[[Piece], Outcome]:
+def test_a_worker_that_waits_for_another_runs_work_is_not_taken_for_hung(tmp_path: Path) -> None:
+    hired = list[Hand]()
+
+    def hire() -> Hand:
+        hired.append(Hand(partial(_wait_and_see, tmp_path)))
+        return hired[-1]
+
+    with (
+        crew_of(hire, tmp_path) as crew,
+        ThreadPoolExecutor(1) as threads,
+        in_turn(tmp_path / "shared"),
+    ):
+        doing = threads.submit(list, crew.do([Piece("draw", 0, {})], unheard))
+        assert not wait([doing], timeout=PATIENCE + 4).done
+        waiting = hired.copy()
+    assert [outcome for _, outcome in doing.result()] == [Seen()]
+    assert len(waiting) == len(hired) == 1
+
+
+@contextmanager
+def crew_of(hire: Callable[[], Hand], folder: Path) -> Iterator[ProcessCrew]:
+    with ThreadPoolExecutor(1) as threads:
+        crew = ProcessCrew([job()], hire, threads, Beats(folder), 1, PATIENCE)
+        yield crew
+        crew.dismiss()
+
+
+def unheard(piece: Piece, title: str, done: int, total: int) -> None:
+    """Nobody listens."""
+
+
+def _hang() -> Callable[[Piece], Outcome]:
     time.sleep(600)
     return _nothing
 
 
-def _sees_nothing() -> Callable[[Piece], Outcome]:
+def _see_nothing() -> Callable[[Piece], Outcome]:
     return _nothing
 
 
 def _nothing(piece: Piece) -> Outcome:
     return Seen()
+
+
+def _wait_and_see(folder: Path) -> Callable[[Piece], Outcome]:
+    return partial(_after_others, folder)
+
+
+def _after_others(folder: Path, piece: Piece) -> Outcome:
+    with in_turn(folder / "shared", partial(Beats(folder).tell, piece)):
+        return Seen()

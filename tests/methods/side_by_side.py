@@ -19,6 +19,7 @@ from torch.multiprocessing.spawn import start_processes
 from bench.api import Workspace
 from bench.methods.loop import Recipe, Training
 from bench.methods.sfo import Sfo
+from bench.paths import cache_in
 from bench.plan import Request, make_plan
 from bench.processes import processes
 from bench.run import assist, execute
@@ -89,10 +90,11 @@ def benched(folder: Path) -> None:
     request = Request(
         method="sfo", suite="mini", limit_subjects=1, seeds=1, options={**options, "beta": "100"}
     )
-    if processes().first:
-        execute(make_plan(request), folder / "run")
-    else:
-        assist(make_plan(request), folder / "run")
+    with cache_in(folder / "cache"):  # or the second would find what the first has trained
+        if processes().first:
+            execute(make_plan(request), folder / "run")
+        else:
+            assist(make_plan(request), folder / "run")
 
 
 def run(job: Job, folder: Path, count: int) -> None:
