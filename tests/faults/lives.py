@@ -19,7 +19,9 @@ RUN = ("run", "--method", "dreambooth", *SMALL, *QUICK)
 TWO = ("--workers", "2")
 IMAGES = 18
 TIMEOUT = 240.0
-BENCH = "from bench.cli import main; main()"
+HEARS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+"""Ctrl-C also reaches what was started by a shell in its background."""
+BENCH = f"{HEARS}; from bench.cli import main; main()"
 NOT_OF_THE_SPECIFICATION = ("log.jsonl", "state.pt")
 """Names of files that tell how a run went; everything else follows from what was asked."""
 

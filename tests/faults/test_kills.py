@@ -9,7 +9,7 @@ import pytest
 from tests.faults.kills import Kill, moments
 from tests.faults.lives import IMAGES, TWO, Life, count, until
 
-SAMPLE = moments(Random(7), {"driver": 3, "worker": 2})
+SAMPLE = moments(Random(7), {"driver": 2, "worker": 2})
 
 
 @pytest.mark.parametrize("kill", SAMPLE, ids=str)
