@@ -28,8 +28,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before anything imports torch: a core
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-LONG = {"executors", "faults", "places"}
-"""Folders of tests that start many processes."""
+LONG = {"executors", "faults", "places", "test_run.py"}
+"""Tests that start many processes."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
