@@ -1,10 +1,12 @@
 """What code does the work: workers that have another one would make other images."""
 
+import inspect
 import platform
 import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import bench
 from bench.errors import UserError
@@ -31,6 +33,18 @@ def demand_same(wanted: Mapping[str, str]) -> None:
                 f"with {_told(name, wanted)}: install the same on every machine, then run the same "
                 "command again; everything finished is kept."
             )
+
+
+def code_of(factory: Any) -> str:
+    """Identity of this code and of the file in which a class or a function is defined.
+
+    Someone's own method is trained anew when its file changes, whatever revision it says.
+    """
+    try:
+        own = inspect.getsourcefile(factory)
+    except (TypeError, OSError):
+        own = None
+    return identity([_code(), file_digest(Path(own)) if own else None])
 
 
 def _told(name: str, versions: Mapping[str, str]) -> str:

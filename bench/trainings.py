@@ -13,10 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Self
 
+from bench import registry
 from bench.api import Case, Progress, silent
 from bench.identity import Json, file_digest, identity
+from bench.paths import cache
 from bench.plan import Specification
+from bench.stamp import code_of
 from bench.store import PART, in_turn, write_atomically
 
 UNFINISHED = frozenset({"state.pt"})
@@ -56,11 +60,22 @@ class Training:
 
 @dataclass(frozen=True)
 class Trainings:
-    """A run's share of what is kept in ``folder``; ``drawing`` are options of drawing alone."""
+    """A run's share of what is kept in ``folder``.
+
+    ``drawing``: options of drawing alone; ``code``: what trains.
+    """
 
     folder: Path
     specification: Specification
     drawing: frozenset[str] = frozenset()
+    code: str = ""
+
+    @classmethod
+    def here(cls, specification: Specification) -> Self:
+        """Those of this machine, by the code that is here."""
+        factory = registry.load("method", specification.method)
+        drawing: frozenset[str] = getattr(factory.Options, "drawing", frozenset())
+        return cls(cache() / "trainings", specification, drawing, code_of(factory))
 
     def of_subject(self, case: Case) -> Training:
         """That of a case's subject."""
@@ -76,6 +91,7 @@ class Trainings:
         followed = {
             "method": stated.method,
             "revision": stated.method_revision,
+            "code": self.code,
             "options": {k: v for k, v in stated.options.items() if k not in self.drawing},
             "inputs": stated.inputs,
             "backbone": stated.backbone_digest,

@@ -125,7 +125,7 @@ class Worker:
                 ready.backbone.spec.batch,
                 workspace,
                 partial(stage_in, place.folder),
-                _trainings(plan, ready.specification),
+                Trainings.here(ready.specification),
             )
             self._easel = piece.place, easel
         easel = self._easel[1]
@@ -226,13 +226,6 @@ def _backbone(plan: Plan) -> Any:
         return registry.load("backbone", plan.backbone)()
     spec = SimpleNamespace(digest=NO_BACKBONE, batch=1, mini=False)
     return SimpleNamespace(spec=spec, device="cpu", dtype=NO_BACKBONE)
-
-
-def _trainings(plan: Plan, specification: Specification) -> Trainings:
-    """Where trainings are shared with other runs."""
-    options = registry.load("method", plan.method).Options
-    drawing: frozenset[str] = getattr(options, "drawing", frozenset())
-    return Trainings(cache() / "trainings", specification, drawing)
 
 
 def _intact(path: Path, digest: str) -> bool:

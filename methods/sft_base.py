@@ -28,6 +28,7 @@ from bench.methods.guidance import parse
 from bench.methods.loop import Recipe, Training
 from bench.methods.sampling import answer
 from bench.processes import processes
+from bench.stamp import code_of
 from bench.trainings import Training as Kept
 
 ADAPTER = "sft"
@@ -139,7 +140,8 @@ FOLLOWED = (
 def kept_sft(options: SftOptions, backbone: str, corpus: str, cache: Path) -> Kept:
     """Where runs share an SFT training; ``backbone`` and ``corpus`` are digests."""
     followed = {name: getattr(options, name) for name in FOLLOWED}
-    return Kept(cache / "sft" / identity({**followed, "backbone": backbone, "corpus": corpus}))
+    made_of = {"backbone": backbone, "corpus": corpus, "code": code_of(kept_sft)}
+    return Kept(cache / "sft" / identity({**followed, **made_of}))
 
 
 class SftBase:

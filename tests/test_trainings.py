@@ -1,7 +1,9 @@
 """Finished trainings are shared by the runs that would train the very same, and by no other."""
 
 import json
+import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from bench.api import Case
 from bench.plan import Request, Specification, make_plan
 from bench.run import execute
+from bench.stamp import code_of
 from bench.trainings import Trainings
 
 CASE = Case(
@@ -93,6 +96,27 @@ def test_another_subject_name_or_photograph_is_another_training(
     shelf(tmp_path).of_subject(CASE).keep(trained(tmp_path))
     shelf(tmp_path).of_subject(replace(CASE, **change)).borrow(into := tmp_path / "second")
     assert not into.exists()
+
+
+def test_a_method_whose_file_changed_is_trained_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def code() -> str:
+        monkeypatch.delitem(sys.modules, "own_method", raising=False)
+        return code_of(import_module("own_method").Own)
+
+    (tmp_path / "own_method.py").write_text("class Own:\n    rate = 1\n")
+    first, again = code(), code()
+    (tmp_path / "own_method.py").write_text("class Own:\n    rate = 2\n")
+    second = code()
+    assert first == again != second
+    replace(shelf(tmp_path), code=first).of_corpus().keep(trained(tmp_path))
+    replace(shelf(tmp_path), code=second).of_corpus().borrow(into := tmp_path / "second")
+    assert not into.exists()
+    replace(shelf(tmp_path), code=again).of_corpus().borrow(into)
+    assert into.exists()
 
 
 def test_what_a_run_has_begun_is_left_to_it(tmp_path: Path) -> None:

@@ -199,8 +199,7 @@ def _kept(plan: Plan, told: dict[str, Any] | None) -> frozenset[str]:
         return frozenset()
     method = SimpleNamespace(revision=factory.revision, inputs=weights["inputs"])
     specification = specify(plan, method, weights["backbone_digest"], {})
-    drawing: frozenset[str] = getattr(factory.Options, "drawing", frozenset())
-    trainings = Trainings(cache() / "trainings", specification, drawing)
+    trainings = Trainings.here(specification)
     if factory.scope == "corpus":
         places = {plan.method: trainings.of_corpus(), **_kept_sft(factory, plan, weights)}
     else:
